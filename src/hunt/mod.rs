@@ -1,0 +1,3 @@
+//! Many questions at once become findings; one event becomes its neighbours.
+
+pub mod answer;

@@ -1,0 +1,8 @@
+//! audithound: a fast indexed search engine for Kubernetes and OpenShift audit-log archives.
+
+pub mod event;
+pub mod hunt;
+pub mod intake;
+pub mod query;
+pub mod search;
+pub mod source;

@@ -1,0 +1,177 @@
+//! What every consumer asks evidence through, whether an index or a plain scan stands behind it.
+
+use std::collections::BTreeMap;
+
+use crate::event::field::Field;
+use crate::event::place::Origin;
+use crate::event::place::Place;
+use crate::event::place::SourceId;
+use crate::event::time::TimeRange;
+use crate::event::time::Timestamp;
+use crate::query::ast::QueryAst;
+use crate::search::error::SearchError;
+
+/// One event of one body of evidence; only the [`Evidence`] that gave it out can read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(pub u64);
+
+/// Which end of the order comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortOrder {
+    /// (time, source, offset, item), ascending; events without a time come first.
+    #[default]
+    Oldest,
+    /// The exact reverse.
+    Newest,
+}
+
+/// How a question is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SearchOptions {
+    /// Only events of this time.
+    pub range: TimeRange,
+    /// Which end first.
+    pub order: SortOrder,
+    /// At most so many hits; 0 for all.
+    pub limit: usize,
+    /// Whether [`Hits::total`] must be exact even where fewer hits are wanted.
+    pub count_all: bool,
+}
+
+impl Default for SearchOptions {
+    fn default() -> SearchOptions {
+        SearchOptions { range: TimeRange::ALL, order: SortOrder::Oldest, limit: 0, count_all: true }
+    }
+}
+
+/// One event that matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Which event.
+    pub id: EventId,
+    /// Its time, `None` where the evidence names none.
+    pub time: Option<Timestamp>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// The answer to a question.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hits {
+    /// In the order asked for, cut at the limit.
+    pub hits: Vec<Hit>,
+    /// How many events match; at least `hits.len()`, exact where `count_all` was asked.
+    pub total: u64,
+    /// What this evidence cannot answer about the question, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// An event with its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// The enclosing original text, without the line end.
+    pub raw: Vec<u8>,
+    /// The event's own JSON text, unaltered.
+    pub event: Vec<u8>,
+    /// The envelope that stood beside it, as a JSON object.
+    pub envelope: Option<Vec<u8>>,
+    /// Node, cluster, log.
+    pub origin: Origin,
+    /// Where it stands.
+    pub place: Place,
+    /// Its time.
+    pub time: Option<Timestamp>,
+}
+
+/// One line of a top list: the values counted and how often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FacetRow {
+    /// One value per field; `None` where the event has no value.
+    pub values: Vec<Option<String>>,
+    /// Events, or distinct values of the distinct field where one was asked.
+    pub count: u64,
+    /// First and last time of the counted events.
+    pub first: Option<Timestamp>,
+    /// See `first`.
+    pub last: Option<Timestamp>,
+}
+
+/// Values of some fields of one event, one list per field; empty where the event has none.
+pub type Row = Vec<Vec<String>>;
+
+/// A body of evidence that questions can be put to.
+pub trait Evidence: Sync {
+    /// Returns the events that match, in order.
+    ///
+    /// # Errors
+    /// What kept the question from being answered; never "nothing found".
+    fn search(&self, question: &QueryAst, options: &SearchOptions) -> Result<Hits, SearchError>;
+
+    /// Returns an event with its bytes.
+    ///
+    /// # Errors
+    /// When the store is damaged or the referenced source is gone.
+    fn fetch(&self, id: EventId) -> Result<StoredEvent, SearchError>;
+
+    /// Returns the values of `fields` for each of `ids`, in the same order.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    fn rows(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Row>, SearchError>;
+
+    /// Returns the name (`path` or `path!member!member`) of a source.
+    fn source_name(&self, source: SourceId) -> String;
+
+    /// Returns the time of the newest event, which relative times count back from.
+    fn newest(&self) -> Option<Timestamp>;
+
+    /// Counts the matching events by hours, days or whatever `interval` microseconds are, aligned
+    /// to 1970-01-01T00:00:00Z; only intervals with events are listed, ascending.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    fn histogram(
+        &self,
+        question: &QueryAst,
+        range: TimeRange,
+        interval: i64,
+    ) -> Result<Vec<(Timestamp, u64)>, SearchError> {
+        let options = SearchOptions { range, ..SearchOptions::default() };
+        let mut buckets: BTreeMap<Timestamp, u64> = BTreeMap::new();
+        for hit in self.search(question, &options)?.hits {
+            if let Some(time) = hit.time {
+                let start = time.0.div_euclid(interval.max(1)) * interval.max(1);
+                *buckets.entry(Timestamp(start)).or_default() += 1;
+            }
+        }
+        Ok(buckets.into_iter().collect())
+    }
+
+    /// Counts the matching events by the values of `fields` (every combination where a field has
+    /// several values), most frequent first, equal counts by value; with `distinct`, counts the
+    /// different values of that field instead.  Rows below `min` are left out.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    fn top(
+        &self,
+        question: &QueryAst,
+        range: TimeRange,
+        fields: &[Field],
+        distinct: Option<&Field>,
+        min: u64,
+    ) -> Result<Vec<FacetRow>, SearchError> {
+        let options = SearchOptions { range, ..SearchOptions::default() };
+        let hits = self.search(question, &options)?.hits;
+        let mut asked: Vec<Field> = fields.to_vec();
+        asked.extend(distinct.cloned());
+        let ids: Vec<EventId> = hits.iter().map(|hit| hit.id).collect();
+        let rows = self.rows(&ids, &asked)?;
+        Ok(crate::search::facet::count(
+            hits.iter().map(|hit| hit.time).zip(rows),
+            fields.len(),
+            distinct.is_some(),
+            min,
+        ))
+    }
+}

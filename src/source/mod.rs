@@ -1,0 +1,1 @@
+//! A path becomes pieces of bytes, each with its place.  Knows no JSON.
