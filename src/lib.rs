@@ -3,6 +3,7 @@
 pub mod event;
 pub mod hunt;
 pub mod intake;
+pub mod ledger;
 pub mod query;
 pub mod search;
 pub mod source;
