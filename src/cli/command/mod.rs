@@ -2,3 +2,8 @@
 
 pub mod completions;
 pub mod fields;
+pub mod histogram;
+pub mod scan;
+pub mod search;
+pub mod show;
+pub mod top;

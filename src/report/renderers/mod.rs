@@ -1,4 +1,8 @@
 //! One file per output format.
 
+pub mod csv;
+pub mod html;
 pub mod json;
+pub mod jsonl;
+pub mod markdown;
 pub mod text;
