@@ -5,4 +5,5 @@ pub mod hunt;
 pub mod intake;
 pub mod query;
 pub mod search;
+pub mod sigma;
 pub mod source;
