@@ -1,0 +1,4 @@
+//! One file per command: its arguments with their help, and `run`.
+
+pub mod completions;
+pub mod fields;

@@ -1,0 +1,3 @@
+//! The one integration binary: whole commands, agreement, accounting, disasters.
+
+mod cli;
