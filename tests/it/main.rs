@@ -1,5 +1,6 @@
-//! The one integration test binary; each file below holds one tier of tests.
+//! The one integration binary: whole commands, agreement, accounting, disasters.
 
+mod cli;
 #[path = "../../benches/corpus/mod.rs"]
 mod corpus;
 mod fixtures;
