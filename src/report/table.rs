@@ -1,0 +1,133 @@
+//! Rows of text become aligned columns that fit a terminal, or stay whole where there is none.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use unicode_width::UnicodeWidthChar;
+use unicode_width::UnicodeWidthStr;
+
+/// Blanks between two columns.
+const GAP: usize = 2;
+/// A column is not made narrower than this while a wider one is left.
+const NARROWEST: usize = 8;
+
+/// Writes a table: a head, then the rows, columns aligned, the last one unpadded.
+///
+/// With `width` the columns are cut so that a line fits; without it nothing is shortened.  Cells
+/// must have gone through [`crate::report::sanitize::terminal`].
+///
+/// # Errors
+/// When writing fails.
+pub fn write_table(
+    columns: &[String],
+    rows: &[Vec<String>],
+    width: Option<usize>,
+    colour: bool,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let mut widths: Vec<usize> = columns.iter().map(|column| column.width()).collect();
+    for row in rows {
+        for (cell, width) in row.iter().zip(&mut widths) {
+            *width = (*width).max(cell.width());
+        }
+    }
+    if let Some(limit) = width {
+        shrink(&mut widths, limit);
+    }
+    let shorten = width.is_some();
+    let (on, off) = if colour { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
+    write!(out, "{on}")?;
+    write_line(columns, &widths, shorten, out)?;
+    writeln!(out, "{off}")?;
+    for row in rows {
+        write_line(row, &widths, shorten, out)?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn write_line(
+    cells: &[String],
+    widths: &[usize],
+    shorten: bool,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    // Empty cells at the end of a line leave no blanks behind.
+    let used = cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |at| at + 1);
+    for (at, (cell, width)) in cells.iter().zip(widths).take(used).enumerate() {
+        let cell = if shorten { cut(cell, *width) } else { Cow::Borrowed(cell.as_str()) };
+        write!(out, "{cell}")?;
+        if at + 1 < used {
+            let pad = width.saturating_sub(cell.width()) + GAP;
+            write!(out, "{:pad$}", "")?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes from the widest columns until a line fits into `limit`.
+fn shrink(widths: &mut [usize], limit: usize) {
+    let gaps = widths.len().saturating_sub(1) * GAP;
+    loop {
+        let total: usize = widths.iter().sum::<usize>() + gaps;
+        if total <= limit {
+            return;
+        }
+        let Some(widest) = widths.iter_mut().max_by_key(|width| **width) else { return };
+        if *widest <= NARROWEST {
+            return;
+        }
+        *widest -= 1;
+    }
+}
+
+/// Cuts `text` to `width` columns, the last of them an ellipsis where something is missing.
+pub fn cut(text: &str, width: usize) -> Cow<'_, str> {
+    if text.width() <= width {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let wide = c.width().unwrap_or(0);
+        if used + wide + 1 > width {
+            break;
+        }
+        used += wide;
+        out.push(c);
+    }
+    out.push('…');
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(rows: &[&[&str]], width: Option<usize>) -> String {
+        let mut all = rows.iter().map(|row| row.iter().map(|c| (*c).to_owned()).collect());
+        let columns: Vec<String> = all.next().unwrap();
+        let rows: Vec<Vec<String>> = all.collect();
+        let mut out = Vec::new();
+        write_table(&columns, &rows, width, false, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn columns_are_aligned_and_nothing_trails() {
+        let text = table(&[&["a", "bb"], &["long cell", "x"], &["wide 漢字", ""]], None);
+        expect_test::expect![[r"
+            a          bb
+            long cell  x
+            wide 漢字
+        "]]
+        .assert_eq(&text);
+    }
+
+    #[test]
+    fn the_widest_column_gives_way() {
+        let text = table(&[&["a", "b"], &["short", "0123456789012345678901234567890"]], Some(30));
+        assert!(text.lines().all(|line| line.width() <= 30), "{text}");
+        assert!(text.contains("short  ") && text.contains('…'), "{text}");
+    }
+}
