@@ -7,4 +7,5 @@ pub mod intake;
 pub mod query;
 pub mod report;
 pub mod search;
+pub mod sigma;
 pub mod source;

@@ -1,3 +1,5 @@
 //! Many questions at once become findings; one event becomes its neighbours.
 
 pub mod answer;
+pub mod state;
+pub mod timeline;

@@ -72,6 +72,20 @@ impl TableWriter {
     }
 }
 
+/// Writes a whole table at once; see [`TableWriter`].
+///
+/// # Errors
+/// When writing fails.
+pub fn write_table(
+    columns: &[String],
+    rows: &[Vec<String>],
+    width: Option<usize>,
+    colour: bool,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    TableWriter::new(columns.to_vec(), width, colour).write_rows(rows, out)
+}
+
 /// Takes from the widest columns until a line fits into `limit`.
 fn shrink(widths: &mut [usize], limit: usize) {
     let gaps = widths.len().saturating_sub(1) * GAP;

@@ -3,3 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod cli;
+#[path = "../../benches/corpus/mod.rs"]
+mod corpus;
+mod fixtures;

@@ -6,4 +6,5 @@ pub mod histogram;
 pub mod scan;
 pub mod search;
 pub mod show;
+pub mod state;
 pub mod top;

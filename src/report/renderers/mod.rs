@@ -5,4 +5,6 @@ pub mod html;
 pub mod json;
 pub mod jsonl;
 pub mod markdown;
+pub mod object_state;
 pub mod text;
+pub mod yaml;
