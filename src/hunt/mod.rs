@@ -1,3 +1,4 @@
 //! Many questions at once become findings; one event becomes its neighbours.
 
 pub mod answer;
+pub mod pack;
