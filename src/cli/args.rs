@@ -19,6 +19,8 @@ pub struct Cli {
 pub enum Command {
     /// Lists every field and alias that a query can name
     Fields(command::fields::FieldsArgs),
+    /// Rebuilds objects as they were at a moment
+    State(command::state::StateArgs),
     /// Prints a completion script for a shell
     Completions(command::completions::CompletionsArgs),
 }

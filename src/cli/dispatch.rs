@@ -43,6 +43,7 @@ pub fn main() -> ExitCode {
 pub fn dispatch(command: &Command, out: &mut dyn Write) -> anyhow::Result<Exit> {
     match command {
         Command::Fields(args) => command::fields::run(args, out),
+        Command::State(args) => command::state::run(args, out),
         Command::Completions(args) => command::completions::run(args, out),
     }
 }

@@ -2,3 +2,5 @@
 
 pub mod answer;
 pub mod pack;
+pub mod state;
+pub mod timeline;
