@@ -2,7 +2,9 @@
 
 pub mod answer;
 pub mod error;
+pub mod pack;
 pub mod pivot;
 pub mod pivot_registry;
 pub mod pivots;
-pub mod platform;
+pub mod state;
+pub mod timeline;
