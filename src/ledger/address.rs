@@ -389,7 +389,8 @@ impl AddressLedger {
     /// (attribution.md, rule 3), node addresses and pod addresses (rule 2).
     pub fn learn_from_use(&mut self, uses: &[Use]) {
         let mut by_address: BTreeMap<(String, IpAddr), Vec<&Use>> = BTreeMap::new();
-        for one in uses.iter().filter(|one| !crate::ledger::usage::is_aggregated(one.log.as_deref()))
+        for one in
+            uses.iter().filter(|one| !crate::ledger::usage::is_aggregated(one.log.as_deref()))
         {
             if let Some(address) = one.address().filter(|address| !address.is_loopback()) {
                 by_address.entry((one.cluster.clone(), address)).or_default().push(one);

@@ -180,11 +180,9 @@ impl Credential {
                 }
                 QueryAst::all_of(parts)
             }
-            CredentialKey::Agent { user, agent } => all([
-                is("user.username", user),
-                is("userAgent", agent),
-                not(has(CREDENTIAL_ID)),
-            ]),
+            CredentialKey::Agent { user, agent } => {
+                all([is("user.username", user), is("userAgent", agent), not(has(CREDENTIAL_ID))])
+            }
         }
     }
 }
@@ -261,9 +259,9 @@ impl CredentialLedger {
             ledger.add(addresses, one);
         }
         for credential in ledger.used.values_mut() {
-            credential.origins.sort_by(|a, b| {
-                (a.first, &a.peer, &a.agent).cmp(&(b.first, &b.peer, &b.agent))
-            });
+            credential
+                .origins
+                .sort_by(|a, b| (a.first, &a.peer, &a.agent).cmp(&(b.first, &b.peer, &b.agent)));
             judge_origins(evidence, addresses, credential)?;
         }
         for ((cluster, key), credential) in &ledger.used {
@@ -406,14 +404,13 @@ fn judge_origin(
     }
     // Whoever is about to be accused gets every single event looked at.
     let times = times_from(evidence, credential, origin)?;
-    let worst = times
-        .into_iter()
-        .map(|time| judge(addresses, &bound, address, time))
-        .max_by_key(|judgement| match judgement {
+    let worst = times.into_iter().map(|time| judge(addresses, &bound, address, time)).max_by_key(
+        |judgement| match judgement {
             Judgement::Away(_, Strength::Strong) => 2,
             Judgement::Away(_, Strength::Weak) => 1,
             _ => 0,
-        });
+        },
+    );
     Ok(worst.unwrap_or(Judgement::Undecidable(
         "only copies of requests that other servers passed on come from there",
     )))
@@ -443,11 +440,7 @@ fn times_from(
 
 /// A copy has the id, user, verb and URI of a request that another server received within a
 /// second, and that server's client stands among the addresses the copy claims.
-fn is_copy(
-    evidence: &dyn Evidence,
-    line: &Line<'_>,
-    time: Timestamp,
-) -> Result<bool, SearchError> {
+fn is_copy(evidence: &dyn Evidence, line: &Line<'_>, time: Timestamp) -> Result<bool, SearchError> {
     let ips = line.all("ip");
     let (Some(id), true) = (line.get("id"), ips.len() > 1) else { return Ok(false) };
     let claimed: BTreeSet<IpAddr> = ips

@@ -39,7 +39,9 @@ impl std::fmt::Display for Away {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Away::OtherPod(pod) => write!(f, "the address belonged to pod {pod}"),
-            Away::OtherSubnet(node) => write!(f, "the address is in the pod network of node {node}"),
+            Away::OtherSubnet(node) => {
+                write!(f, "the address is in the pod network of node {node}")
+            }
             Away::OtherNode(node) => write!(f, "the address is that of node {node}"),
             Away::Outside => f.write_str("neither pod network nor node nor a shared address"),
             Away::Neighbourhood(node) => {
@@ -133,17 +135,14 @@ pub fn judge(
         },
         Owner::PodNetwork { node: Some(node) } => match bound.node {
             Some(own) if own == node => Judgement::Own,
-            Some(_) => {
-                Judgement::Away(Away::OtherSubnet(node.to_owned()), Strength::Strong)
-            }
+            Some(_) => Judgement::Away(Away::OtherSubnet(node.to_owned()), Strength::Strong),
             None => Judgement::Undecidable("the node of the credential is not known"),
         },
         // A pod of its own node's network may well be its own pod.
         Owner::PodNetwork { node: None } => match own_subnet(ledger, bound, address) {
-            Some(false) => Judgement::Away(
-                Away::Neighbourhood("another node".to_owned()),
-                Strength::Weak,
-            ),
+            Some(false) => {
+                Judgement::Away(Away::Neighbourhood("another node".to_owned()), Strength::Weak)
+            }
             _ => Judgement::Own,
         },
         Owner::Unknown => unknown(ledger, bound, address),

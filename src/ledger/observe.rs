@@ -465,8 +465,8 @@ fn interfaces(evidence: &dyn Evidence, observed: &mut Observed) -> Result<(), Se
         if !(user.starts_with("system:multus:") || may_write_status(user)) {
             continue;
         }
-        let name = line
-            .first_of(&["requestObject.involvedObject.name", "requestObject.regarding.name"]);
+        let name =
+            line.first_of(&["requestObject.involvedObject.name", "requestObject.regarding.name"]);
         let (Some(time), Some(name)) = (line.time(), name) else { continue };
         let message = line.first_of(&["requestObject.message", "requestObject.note"]);
         let mut event = PodEvent::bare(&line, time, name);

@@ -134,9 +134,10 @@ mod tests {
         assert_eq!(pod_networks("{\"default\":"), Told::default());
         assert_eq!(pod_networks(&"[".repeat(100_000)), Told::default());
         assert_eq!(added_interface("Add eth0 [not-an-address] from x"), Told::default());
-        assert_eq!(texts(&added_interface("Add eth0 [10.130.0.135/23] from ovn-kubernetes")), [
-            "10.130.0.135"
-        ]);
+        assert_eq!(
+            texts(&added_interface("Add eth0 [10.130.0.135/23] from ovn-kubernetes")),
+            ["10.130.0.135"]
+        );
         assert_eq!(added_interface("Add net1 [10.130.0.135/23] from x"), Told::default());
     }
 }

@@ -61,15 +61,18 @@ pub fn continue_token(uri: &str) -> Option<(u64, String)> {
 /// An argv as one line, with quotes where a word needs them.
 pub fn join_argv(argv: &[String]) -> String {
     let plain = |word: &str| {
-        !word.is_empty()
-            && word.chars().all(|c| c.is_alphanumeric() || "/-_.,:=@%+".contains(c))
+        !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "/-_.,:=@%+".contains(c))
     };
-    let words: Vec<String> = argv
-        .iter()
-        .map(|word| {
-            if plain(word) { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-        })
-        .collect();
+    let words: Vec<String> =
+        argv.iter()
+            .map(|word| {
+                if plain(word) {
+                    word.clone()
+                } else {
+                    format!("'{}'", word.replace('\'', r"'\''"))
+                }
+            })
+            .collect();
     words.join(" ")
 }
 
