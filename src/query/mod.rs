@@ -18,6 +18,7 @@ pub mod error;
 mod lex;
 pub mod matcher;
 pub mod parse;
+pub mod platform;
 pub mod print;
 pub mod resolve;
 pub mod value;
