@@ -5,6 +5,8 @@ pub mod error;
 pub mod pack;
 pub mod pivot;
 pub mod pivot_registry;
+pub mod pivot_requests;
 pub mod pivots;
+pub mod pod_spec;
 pub mod state;
 pub mod timeline;
