@@ -2,6 +2,7 @@
 
 pub mod event;
 pub mod hunt;
+pub mod index;
 pub mod intake;
 pub mod query;
 pub mod search;

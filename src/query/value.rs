@@ -1,0 +1,5 @@
+//! stub
+/// stub
+pub fn decoded_query_part(_uri: &str) -> Option<String> {
+    None
+}
