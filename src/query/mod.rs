@@ -3,4 +3,3 @@
 //! This room knows no index and no files of evidence (only `field:@FILE` lists of indicators).
 
 pub mod ast;
-pub mod value;

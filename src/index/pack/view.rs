@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -10,7 +11,6 @@ use std::sync::atomic::Ordering;
 use memmap2::Mmap;
 
 use crate::event::place::Place;
-use crate::event::time::Timestamp;
 use crate::event::time::parse_micros_utc;
 use crate::index::pack::build::N_META;
 use crate::index::pack::column::Dict;
@@ -38,6 +38,9 @@ use crate::index::pack::wire::FrameRef;
 use crate::index::pack::wire::Short;
 use crate::index::pack::wire::read_frame;
 
+/// Stands for "this event has no time".
+pub const NO_TIME: i64 = i64::MIN;
+
 /// Skeletons of one section, taken apart.
 #[derive(Debug, Default)]
 pub struct Shapes {
@@ -49,6 +52,8 @@ pub struct Shapes {
     pub gap_columns: Vec<Vec<u32>>,
     /// For each column: how often each template (by number plus one) holds it.
     pub counts: Vec<Vec<u32>>,
+    /// Paths at which some template has `true` or `false`.
+    pub literal_paths: HashSet<String>,
 }
 
 /// The columns of one section.
@@ -103,7 +108,7 @@ struct Cache {
     ids: HashMap<(u8, u32), Arc<Ids>>,
     frames: HashMap<u32, Arc<Vec<u8>>>,
     places: Option<Arc<Vec<Place>>>,
-    times: Option<Arc<Vec<Option<Timestamp>>>>,
+    times: Option<Arc<Vec<i64>>>,
     meta: Option<Arc<[MetaColumn; N_META]>>,
     whole: Option<Arc<Vec<(u32, Texts)>>>,
     raw_of: Option<Arc<Vec<u32>>>,
@@ -404,6 +409,13 @@ impl Pack {
                     *count += 1;
                 }
             }
+            for (path, known) in &shape.nodes {
+                if matches!(known, Known::True | Known::False)
+                    && !shapes.literal_paths.contains(path)
+                {
+                    shapes.literal_paths.insert(path.clone());
+                }
+            }
             let start = shapes.text.len();
             shapes.text.extend_from_slice(skeleton);
             shapes.templates.push((start..shapes.text.len(), shape));
@@ -478,20 +490,20 @@ impl Pack {
         )
     }
 
-    /// Returns the time of each event.
+    /// Returns the time of each event in microseconds, [`NO_TIME`] where it has none.
     ///
     /// # Errors
     /// On damage.
-    pub fn times(&self) -> Result<Arc<Vec<Option<Timestamp>>>> {
+    pub fn times(&self) -> Result<Arc<Vec<i64>>> {
         self.cached(
             |cache| cache.times.clone(),
-            || Ok((self.read_times()?, self.len() * 16)),
+            || Ok((self.read_times()?, self.len() * 8)),
             |cache, made| cache.times = Some(made),
         )
     }
 
-    fn read_times(&self) -> Result<Vec<Option<Timestamp>>> {
-        let mut times = vec![None; self.len()];
+    fn read_times(&self) -> Result<Vec<i64>> {
+        let mut times = vec![NO_TIME; self.len()];
         let root = crate::index::pack::section::ROOT;
         let directory = self.directory(root)?;
         for column in directory.at("requestReceivedTimestamp") {
@@ -503,10 +515,10 @@ impl Pack {
                 continue;
             }
             let dict = self.dict(root, *column)?;
-            let known: Vec<Option<Timestamp>> = match &*dict {
-                Dict::Time(values) => values.iter().map(|v| Some(Timestamp(*v))).collect(),
+            let known: Vec<i64> = match &*dict {
+                Dict::Time(values) => values.clone(),
                 other => (0..other.len() as u32)
-                    .map(|id| parse_micros_utc(&other.get(id)).map(Timestamp))
+                    .map(|id| parse_micros_utc(&other.get(id)).unwrap_or(NO_TIME))
                     .collect(),
             };
             self.occurrences(root, *column, |event, id| {
@@ -521,8 +533,8 @@ impl Pack {
             for _ in 0..cursor.get_len(self.len())? {
                 let event = number(&mut cursor)? as usize;
                 let some = cursor.get()? == 1;
-                let time = Timestamp(cursor.get_signed()?);
-                *times.get_mut(event).ok_or(Short)? = some.then_some(time);
+                let time = cursor.get_signed()?;
+                *times.get_mut(event).ok_or(Short)? = if some { time } else { NO_TIME };
             }
         }
         Ok(times)
