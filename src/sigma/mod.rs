@@ -1,1 +1,17 @@
-//! To be written.
+//! Sigma rules (specification 2.1) become questions of our own; the libraries that parse them are
+//! used here and nowhere else.
+
+mod adapter;
+mod encoding;
+pub mod error;
+pub mod feasible;
+pub mod fields;
+pub mod logsource;
+mod lower;
+pub mod rule;
+
+pub use adapter::parse;
+pub use lower::Vars;
+
+#[cfg(test)]
+mod tests;

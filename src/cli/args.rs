@@ -1,0 +1,56 @@
+//! What can be typed: the table of commands.
+
+use crate::cli::command;
+
+/// A fast indexed search engine for Kubernetes and OpenShift audit-log archives.
+#[derive(Debug, clap::Parser)]
+#[command(name = "audithound", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
+#[command(after_help = "Exit status: 0 found, 1 nothing found, 2 error.\n\
+    First steps: audithound demo; audithound index PATH...; audithound search 'code:403'")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands, in the order an analyst meets them.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Answers a question from an index
+    Search(command::search::SearchArgs),
+    /// Answers a question without an index, by judging every event
+    Scan(command::scan::ScanArgs),
+    /// Shows all stages of one request with their places
+    Show(command::show::ShowArgs),
+    /// Counts the most frequent values of fields
+    Top(command::top::TopArgs),
+    /// Counts events over time
+    Histogram(command::histogram::HistogramArgs),
+    /// Lists every field and alias that a query can name
+    Fields(command::fields::FieldsArgs),
+    /// Rebuilds objects as they were at a moment
+    State(command::state::StateArgs),
+    /// Prints a completion script for a shell
+    Completions(command::completions::CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_table_is_well_formed() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            assert!(sub.get_about().is_some(), "{}", sub.get_name());
+            for arg in sub.get_arguments() {
+                assert!(arg.get_help().is_some(), "{} {}", sub.get_name(), arg.get_id());
+            }
+        }
+    }
+}

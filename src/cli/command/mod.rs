@@ -1,0 +1,10 @@
+//! One file per command: its arguments with their help, and `run`.
+
+pub mod completions;
+pub mod fields;
+pub mod histogram;
+pub mod scan;
+pub mod search;
+pub mod show;
+pub mod state;
+pub mod top;

@@ -1,0 +1,71 @@
+//! From the command line to the exit code: the program as one page.
+
+use std::io::BufWriter;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::args::Cli;
+use crate::cli::args::Command;
+use crate::cli::command;
+use crate::cli::exit::Exit;
+use crate::cli::exit::is_closed_pipe;
+use crate::report::sanitize;
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Results are many small writes; a terminal or a pipe gets them in large ones.
+    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let ended = dispatch(&cli.command, &mut out)
+        .and_then(|exit| out.flush().map(|()| exit).map_err(anyhow::Error::from));
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(error) if is_closed_pipe(&error) => {
+            // What is still buffered has no reader any more.
+            let _ = out.into_parts();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            // What was found before the failure is still a result.
+            let _ = out.flush();
+            complain(&error);
+            Exit::Failed.into()
+        }
+    }
+}
+
+/// Runs one command; results go to `out`.
+///
+/// # Errors
+/// Whatever kept the command from ending; the caller says it and exits with 2.
+pub fn dispatch(command: &Command, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    match command {
+        Command::Search(args) => command::search::run(args, out),
+        Command::Scan(args) => command::scan::run(args, out),
+        Command::Show(args) => command::show::run(args, out),
+        Command::Top(args) => command::top::run(args, out),
+        Command::Histogram(args) => command::histogram::run(args, out),
+        Command::Fields(args) => command::fields::run(args, out),
+        Command::State(args) => command::state::run(args, out),
+        Command::Completions(args) => command::completions::run(args, out),
+    }
+}
+
+/// Says on standard error what went wrong: the sentence with its causes on one line, further
+/// lines (a marked text, a remedy) below it.
+fn complain(error: &anyhow::Error) {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    let _ = writeln!(std::io::stderr(), "audithound: {}", sanitize::lines(&text));
+}
