@@ -918,7 +918,8 @@ mod tests {
         }
         let mut reader = pack.reader().unwrap();
         assert_eq!(reader.read(6).unwrap().event, lines[6]);
-        assert_eq!(pack.times().unwrap()[3].unwrap().to_rfc3339(), "2025-12-09T12:57:08.837027Z");
+        let time = crate::event::time::Timestamp(pack.times().unwrap()[3]);
+        assert_eq!(time.to_rfc3339(), "2025-12-09T12:57:08.837027Z");
     }
 
     #[test]
