@@ -1,6 +1,10 @@
 //! Many questions at once become findings; one event becomes its neighbours.
 
 pub mod answer;
+pub mod attack;
+pub mod correlation;
+pub mod finding;
 pub mod pack;
+pub mod requests;
 pub mod state;
 pub mod timeline;
