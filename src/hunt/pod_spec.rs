@@ -72,9 +72,9 @@ impl PodSpec {
             }
         }
         for volume in spec.get("volumes").iter().flat_map(Json::elements) {
-            found.host_paths.extend(
-                volume.text_at(&["hostPath", "path"]).map(std::borrow::Cow::into_owned),
-            );
+            found
+                .host_paths
+                .extend(volume.text_at(&["hostPath", "path"]).map(std::borrow::Cow::into_owned));
         }
         Some(found)
     }
@@ -156,12 +156,7 @@ mod tests {
         let found = spec(
             r#"{"spec":{"hostPID":true,"initContainers":[{"name":"i","image":"a","securityContext":{"privileged":true}}],"ephemeralContainers":[{"name":"e","image":"b","args":["-x"],"securityContext":{"capabilities":{"add":["SYS_ADMIN"]}}}],"volumes":[{"hostPath":{"path":"/"}}]}}"#,
         );
-        assert_eq!(found.dangers(), [
-            "hostPID",
-            "privileged (i)",
-            "+SYS_ADMIN (e)",
-            "hostPath /"
-        ]);
+        assert_eq!(found.dangers(), ["hostPID", "privileged (i)", "+SYS_ADMIN (e)", "hostPath /"]);
         assert_eq!(found.images(), ["a", "b"]);
     }
 
