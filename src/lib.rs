@@ -3,7 +3,9 @@
 pub mod cli;
 pub mod event;
 pub mod hunt;
+pub mod index;
 pub mod intake;
+pub mod ledger;
 pub mod query;
 pub mod report;
 pub mod search;
