@@ -4,3 +4,4 @@ pub mod error;
 pub mod evidence;
 pub mod facet;
 pub mod scan;
+pub mod scan_paths;
