@@ -34,8 +34,8 @@ fn the_reference_evidence_whatever_the_size_of_a_piece() {
 
 /// The logs of a folder, the files that are no archive left out, and events, blank, rejected.
 const COUNTS: [(&str, &str, u64, u64, u64); 8] = [
-    ("openshift-cluster-logging-operator-logsamples", "", 12, 0, 0),
-    ("falco-k8s-audit-traces", "", 55, 0, 1),
+    ("openshift-cluster-logging-operator-logsamples", "", 21, 1, 0),
+    ("falco-k8s-audit-traces", "", 55, 4, 1),
     ("liggitt-audit2rbac", "", 37, 0, 0),
     ("sysdiglabs-aks-audit-log", "", 24, 0, 0),
     ("ocsf-examples-eks", "", 1, 0, 0),
