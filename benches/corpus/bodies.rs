@@ -154,6 +154,14 @@ pub struct Pod {
     pub digest: String,
     /// Creation.
     pub created: i64,
+    /// Audit ids of the steps of `life` (0 to 8) and of its creation (9); empty for fresh ones.
+    pub ids: Vec<String>,
+    /// Credential id of its token; empty for a fresh one.
+    pub credential: String,
+    /// Seconds from its creation until it is deleted; 0 for some random time.
+    pub lives: i64,
+    /// Whether its creation is written by somebody else.
+    pub bare: bool,
 }
 
 impl Pod {

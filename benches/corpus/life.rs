@@ -38,7 +38,10 @@ pub fn write_step(
     let multus_allowed = allowed(
         "RBAC: allowed by ClusterRoleBinding \"multus-group\" of ClusterRole \"multus\" to Group \"system:multus\"",
     );
+    let audit_id = pod.ids.get(usize::from(step)).map_or("", String::as_str);
+    out.done.truth.iter_mut().for_each(|truth| truth.happened(audit_id, now));
     let base = Line {
+        audit_id,
         received: now,
         took: rng.between(1_500, 19_000) as i64,
         with_bodies: true,
@@ -118,7 +121,10 @@ pub fn write_step(
         2 => {
             let uri =
                 format!("{}/token", path("", &pod.namespace, "serviceaccounts", &pod.account));
-            let credential = format!("JTI={}", rng.uuid());
+            let credential = match pod.credential.as_str() {
+                "" => format!("JTI={}", rng.uuid()),
+                known => known.to_string(),
+            };
             Output::remember(&mut out.done.vocabulary.credentials, &credential);
             let annotations = format!(
                 "\"authentication.kubernetes.io/issued-credential-id\":\"{credential}\",{node_allowed}"
@@ -188,7 +194,13 @@ pub fn write_step(
 
 /// A line of one identity with the times of another.
 fn from<'a>(who: Line<'a>, when: Line<'a>) -> Line<'a> {
-    Line { received: when.received, took: when.took, with_bodies: when.with_bodies, ..who }
+    Line {
+        received: when.received,
+        took: when.took,
+        with_bodies: when.with_bodies,
+        audit_id: when.audit_id,
+        ..who
+    }
 }
 
 fn happening(

@@ -6,13 +6,15 @@
 //! give the same bytes on every machine, and what was written is counted while it is written, so
 //! that whoever indexes it can be held to exact numbers.
 
-#![allow(dead_code, missing_docs, missing_debug_implementations)]
+#![allow(dead_code, unused_imports, missing_docs, missing_debug_implementations)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::too_many_arguments, clippy::too_many_lines, clippy::type_complexity)]
 
 pub mod bodies;
+pub mod incident;
 pub mod life;
 pub mod line;
+pub mod odd;
 pub mod ordinary;
 pub mod rng;
 pub mod world;
@@ -21,6 +23,8 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 use line::Line;
+pub use odd::odd_events;
+pub use odd::odd_lines;
 use rng::Rng;
 use world::World;
 
@@ -39,7 +43,46 @@ pub struct CorpusOptions {
     pub incident: bool,
     /// Whether writes carry bodies (WriteRequestBodies) or not (Default profile).
     pub bodies: bool,
+    /// How the evidence differs from the plain case.
+    pub variant: Variant,
 }
+
+/// How the same incident may look in another cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Variant {
+    /// As described in [`incident`].
+    #[default]
+    Plain,
+    /// Every name of the story is random.
+    RandomNames,
+    /// The probing pod runs on a worker, so only its node's address is ever seen.
+    WorkersBehindNode,
+    /// No credential ids anywhere (Kubernetes before 1.30).
+    NoCredentialIds,
+    /// One more step goes through an aggregated API server, which logs the request again.
+    AggregatedServer,
+    /// The thief's tool sends one constant Audit-ID header.
+    ClientSetAuditId,
+    /// Requests from outside come through a proxy, so that `sourceIPs` has two entries.
+    ProxyInFront,
+    /// No bodies at all (Default profile).
+    BodiesStripped,
+}
+
+/// All of them.
+pub const VARIANTS: [Variant; 8] = [
+    Variant::Plain,
+    Variant::RandomNames,
+    Variant::WorkersBehindNode,
+    Variant::NoCredentialIds,
+    Variant::AggregatedServer,
+    Variant::ClientSetAuditId,
+    Variant::ProxyInFront,
+    Variant::BodiesStripped,
+];
+
+/// The address of the proxy of [`Variant::ProxyInFront`].
+pub const PROXY: &str = "10.40.7.5";
 
 /// 2026-03-02T00:00:00Z, a Monday.
 pub const START: i64 = 1_772_409_600_000_000;
@@ -57,6 +100,7 @@ impl Default for CorpusOptions {
             start: START,
             incident: true,
             bodies: true,
+            variant: Variant::Plain,
         }
     }
 }
@@ -117,30 +161,64 @@ pub struct Vocabulary {
     pub namespaces: Vec<String>,
 }
 
+/// One event that belongs to a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepEvent {
+    /// Its audit id.
+    pub audit_id: String,
+    /// When the request was received, in microseconds.
+    pub received: i64,
+    /// Whether it is the `ResponseStarted` event.
+    pub started: bool,
+}
+
 /// One step of a planted incident.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Name of the step.
+    /// Name of the step; they sort in the order of the story.
     pub step: String,
     /// What happened, in one sentence.
     pub claim: String,
-    /// The audit ids that show it.
-    pub audit_ids: Vec<String>,
+    /// The events that show it.
+    pub events: Vec<StepEvent>,
 }
 
-/// What a planted incident is known to be.
+/// What the planted incidents are known to be.
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
-    /// In the order of time.
+    /// The token theft.
     pub steps: Vec<Step>,
+    /// What the platform did in reaction; these accuse nobody.
+    pub consequences: Vec<Step>,
+    /// What speaks for one of two readings and proves neither.
+    pub hypotheses: Vec<Step>,
+    /// Who had the address later.
+    pub innocent: Vec<Step>,
+    /// The other, unrelated incident.
+    pub second: Vec<Step>,
+    /// Steps that the evidence of this variant cannot decide.
+    pub undecidable: Vec<String>,
     /// The address the investigation starts from.
     pub start_address: String,
     /// Namespace and name of the pod that had it.
     pub start_pod: (String, String),
+    /// Namespace and name of the pod that had it afterwards.
+    pub innocent_pod: (String, String),
     /// The stolen credential id, empty where the variant has none.
     pub credential: String,
     /// Namespace and name of the service account whose token was stolen.
     pub account: (String, String),
+}
+
+impl Truth {
+    /// Returns the distinct audit ids of the token theft.
+    pub fn audit_ids(&self) -> Vec<String> {
+        let mut ids: Vec<String> =
+            self.steps.iter().flat_map(|s| &s.events).map(|e| e.audit_id.clone()).collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
 }
 
 /// What [`generate`] did.
@@ -177,15 +255,33 @@ impl Generated {
     }
 }
 
-/// One line that stands ready to be written at its time.
+/// One line and where it stands.
 #[derive(Clone, Debug)]
-pub struct Planted {
-    /// When it is written.
-    pub at: i64,
-    /// Which master's server writes it.
+pub struct Written {
+    /// Which master's server wrote it.
     pub server: usize,
-    /// The line.
+    /// Into which log: `kube-apiserver` or `openshift-apiserver`.
+    pub log: &'static str,
+    /// The line, without its line end.
     pub text: Vec<u8>,
+}
+
+/// Generates an hour and a half of a small cluster (900 events) with both incidents in it.
+pub fn incident_variant(seed: u64, variant: Variant) -> (Vec<Written>, Truth) {
+    let options = CorpusOptions {
+        seed,
+        events: 900,
+        days: 0.0625,
+        variant,
+        bodies: variant != Variant::BodiesStripped,
+        ..CorpusOptions::default()
+    };
+    let mut lines = Vec::new();
+    let mut sink = |server: usize, log: &'static str, line: &[u8]| {
+        lines.push(Written { server, log, text: line.to_vec() });
+    };
+    let generated = generate_by_log(&options, &mut sink);
+    (lines, generated.truth.unwrap_or_default())
 }
 
 /// Generates a corpus, handing each line (without its line end) to `sink`.
@@ -198,6 +294,14 @@ pub fn generate_by_server(
     options: &CorpusOptions,
     sink: &mut dyn FnMut(usize, &[u8]),
 ) -> Generated {
+    generate_by_log(options, &mut |server, _, line| sink(server, line))
+}
+
+/// The same, telling `sink` also the name of the log.
+pub fn generate_by_log(
+    options: &CorpusOptions,
+    sink: &mut dyn FnMut(usize, &'static str, &[u8]),
+) -> Generated {
     let mut rng = Rng::new(options.seed);
     let world = World::new(&mut rng);
     let output = Output::new(options, sink);
@@ -206,7 +310,7 @@ pub fn generate_by_server(
 
 /// Where lines go, and where they are counted.
 pub struct Output<'s> {
-    sink: &'s mut dyn FnMut(usize, &[u8]),
+    sink: &'s mut dyn FnMut(usize, &'static str, &[u8]),
     line: Vec<u8>,
     /// Request body of the next event.
     pub request: Vec<u8>,
@@ -216,14 +320,20 @@ pub struct Output<'s> {
     pub host_pid: bool,
     /// Whether the next event holds [`RARE_WORD`].
     pub rare: bool,
+    /// Name of the log of the next event.
+    pub log: &'static str,
     bodies: bool,
+    variant: Variant,
     every: u64,
     /// What was written so far.
     pub done: Generated,
 }
 
 impl<'s> Output<'s> {
-    fn new(options: &CorpusOptions, sink: &'s mut dyn FnMut(usize, &[u8])) -> Output<'s> {
+    fn new(
+        options: &CorpusOptions,
+        sink: &'s mut dyn FnMut(usize, &'static str, &[u8]),
+    ) -> Output<'s> {
         Output {
             sink,
             line: Vec::with_capacity(1 << 16),
@@ -231,7 +341,9 @@ impl<'s> Output<'s> {
             response: Vec::with_capacity(1 << 14),
             host_pid: false,
             rare: false,
+            log: "kube-apiserver",
             bodies: options.bodies,
+            variant: options.variant,
             every: (options.events / 1_500).max(1),
             done: Generated::default(),
         }
@@ -252,8 +364,19 @@ impl<'s> Output<'s> {
         } else {
             line.with_bodies = false;
         }
+        let proxied;
+        if self.variant == Variant::ProxyInFront
+            && !line.ips.starts_with("\"10.")
+            && line.ips != "\"::1\""
+        {
+            proxied = format!("{},\"{PROXY}\"", line.ips);
+            line.ips = &proxied;
+        }
         self.line.clear();
         line.write(&mut self.line);
+        if self.variant == Variant::NoCredentialIds {
+            without_credentials(&mut self.line);
+        }
         let has_body = !line.request.is_empty() || !line.response.is_empty();
         let address = &self.done.vocabulary.denied_address;
         let at_denied =
@@ -288,7 +411,8 @@ impl<'s> Output<'s> {
         if counts.events.is_multiple_of(self.every) {
             self.done.vocabulary.audit_ids.push(line.audit_id.to_string());
         }
-        (self.sink)(server, &self.line);
+        (self.sink)(server, self.log, &self.line);
+        self.log = "kube-apiserver";
         self.request.clear();
         self.response.clear();
         self.host_pid = false;
@@ -301,4 +425,22 @@ impl<'s> Output<'s> {
             list.push(value.to_string());
         }
     }
+}
+
+/// Takes every credential id out of a line, with the comma beside it.
+fn without_credentials(line: &mut Vec<u8>) {
+    let mut text = String::from_utf8(std::mem::take(line)).unwrap();
+    let used = "\"authentication.kubernetes.io/credential-id\":[\"";
+    let issued = "\"authentication.kubernetes.io/issued-credential-id\":\"";
+    for (key, end) in [(used, "\"]"), (issued, "\"")] {
+        while let Some(at) = text.find(key) {
+            let value = at + key.len();
+            let mut stop = value + text[value..].find(end).unwrap() + end.len();
+            if text[stop..].starts_with(',') {
+                stop += 1;
+            }
+            text.replace_range(at..stop, "");
+        }
+    }
+    *line = text.replace(",\"extra\":{}", "").into_bytes();
 }

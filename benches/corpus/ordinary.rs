@@ -10,6 +10,9 @@ use super::bodies;
 use super::bodies::Grown;
 use super::bodies::Happening;
 use super::bodies::Pod;
+use super::incident::Birth;
+use super::incident::Deed;
+use super::incident::RV_NOW;
 use super::line::FORBIDDEN;
 use super::line::Line;
 use super::line::Target;
@@ -23,6 +26,8 @@ use super::world::World;
 use super::world::path;
 
 const SECOND: i64 = 1_000_000;
+/// Seconds after which nobody waits for a pod's deletion.
+const OUTLIVES: i64 = 7_200;
 const ANONYMOUS: &str =
     "{\"username\":\"system:anonymous\",\"groups\":[\"system:unauthenticated\"]}";
 
@@ -38,12 +43,16 @@ enum Later {
         received: i64,
         server: usize,
     },
+    PodIsBorn {
+        pod: Box<Pod>,
+        node: usize,
+    },
     PodGrows {
         pod: Box<Pod>,
         node: usize,
         step: u8,
-        created_rv: u64,
     },
+    Deed(Box<Deed>),
     ExecEnds {
         person: usize,
         id: String,
@@ -69,13 +78,14 @@ pub struct Day<'s> {
     world: World,
     out: Output<'s>,
     later: BTreeMap<(i64, u64), Later>,
+    planted: BTreeMap<(i64, u64), Later>,
+    planted_left: u64,
     order: u64,
     rv: u64,
     now: i64,
     step: i64,
     events: u64,
     rare_every: u64,
-    running: Vec<Pod>,
 }
 
 impl<'s> Day<'s> {
@@ -87,13 +97,14 @@ impl<'s> Day<'s> {
             world,
             out,
             later: BTreeMap::new(),
+            planted: BTreeMap::new(),
+            planted_left: 0,
             order: 0,
             rv: 4_200_000,
             now: options.start,
             step: (span / options.events.max(1) as f64) as i64,
             events: options.events,
             rare_every: (options.events / 7).max(40),
-            running: Vec::new(),
         };
         let vocabulary = &mut day.out.done.vocabulary;
         vocabulary.denied_address = day.world.nodes[2].address(DENIED_HOST);
@@ -102,15 +113,46 @@ impl<'s> Day<'s> {
         let w = &day.world;
         let actors = w.operators.iter().chain(&w.controllers).chain(&w.apps).chain(&w.people);
         vocabulary.users = actors.map(|actor| actor.username.clone()).collect();
+        if options.incident {
+            day.plant(options);
+        }
         day
+    }
+
+    /// Plants both incidents: late in a long period, early enough in a short one that all of it
+    /// fits in.
+    fn plant(&mut self, options: &CorpusOptions) {
+        let share = if options.days < 0.25 { 0.3 } else { 0.6 };
+        let t0 = options.start + (options.days * share * 86_400.0 * 1e6) as i64;
+        let plot = super::incident::plot(&mut self.rng, &mut self.world, options.variant, t0);
+        self.out.done.truth = Some(plot.truth);
+        for deed in plot.deeds {
+            self.planted_left += 1;
+            self.order += 1;
+            self.planted.insert((deed.written, self.order), Later::Deed(Box::new(deed)));
+        }
+        for Birth { at, pod, node } in plot.births {
+            let pod = Box::new(pod);
+            let deleted = pod.lives < OUTLIVES;
+            self.planted_left += if pod.bare { 5 } else { 8 } + if deleted { 2 } else { 0 };
+            self.order += 1;
+            let later = if pod.bare {
+                Later::PodGrows { pod, node, step: 2 }
+            } else {
+                Later::PodIsBorn { pod, node }
+            };
+            self.planted.insert((at, self.order), later);
+        }
     }
 
     /// Writes all of it.
     pub fn run(mut self) -> Generated {
         while self.out.done.counts.events < self.events {
-            let due = self.later.first_key_value().is_some_and(|((at, _), _)| *at <= self.now);
-            if due && let Some((_, later)) = self.later.pop_first() {
+            let left = self.events - self.out.done.counts.events;
+            if let Some(((at, _), later)) = self.next_due(left) {
+                let now = std::mem::replace(&mut self.now, at);
                 self.follow(later);
+                self.now = now;
                 continue;
             }
             let index = self.out.done.counts.events;
@@ -122,6 +164,22 @@ impl<'s> Day<'s> {
             self.now += self.step * self.rng.between(50, 150) as i64 / 100;
         }
         self.out.done
+    }
+
+    /// Returns what is due; what was planted also where it is not, when no more lines are left
+    /// than it needs.
+    fn next_due(&mut self, left: u64) -> Option<((i64, u64), Later)> {
+        let first = |map: &BTreeMap<(i64, u64), Later>| map.first_key_value().map(|(key, _)| *key);
+        if let Some((at, _)) = first(&self.planted)
+            && (at <= self.now || left <= self.planted_left)
+        {
+            self.planted_left = self.planted_left.saturating_sub(1);
+            return self.planted.pop_first();
+        }
+        match first(&self.later) {
+            Some((at, _)) if at <= self.now => self.later.pop_first(),
+            _ => None,
+        }
     }
 
     fn plan(&mut self, at: i64, later: Later) {
@@ -920,6 +978,7 @@ impl<'s> Day<'s> {
             container: rng.hex(64),
             digest: rng.hex(64),
             created: self.now,
+            ..Pod::default()
         }
     }
 
@@ -931,6 +990,7 @@ impl<'s> Day<'s> {
         pod.put(&mut self.out.request, Grown::Asked, 0);
         pod.put(&mut self.out.response, Grown::Created, rv);
         self.out.host_pid = pod.host_pid;
+        let audit_id = pod.ids.get(9).map_or("", String::as_str);
         let actor = person.map_or(&self.world.controllers[1], |at| &self.world.people[at]);
         let uri = path("", &pod.namespace, "pods", "");
         let mut annotations = format!(
@@ -942,6 +1002,7 @@ impl<'s> Day<'s> {
         }
         let name = if pod.owner.is_empty() { pod.name.as_str() } else { "" };
         let line = Line {
+            audit_id,
             uri: &uri,
             verb: "create",
             code: 201,
@@ -959,8 +1020,13 @@ impl<'s> Day<'s> {
             ..by(actor, server)
         };
         self.out.emit(&mut self.rng, server, &actor.username, line);
-        let at = self.now + 15_000;
-        self.plan(at, Later::PodGrows { pod: Box::new(pod), node, step: 0, created_rv: rv });
+        // A pod that names its node never meets the scheduler.
+        let step = if pod.owner.is_empty() { 2 } else { 0 };
+        let key = (self.now + 15_000, self.order + 1);
+        self.order += 1;
+        let planted = !pod.ids.is_empty();
+        let next = Later::PodGrows { pod: Box::new(pod), node, step };
+        if planted { &mut self.planted } else { &mut self.later }.insert(key, next);
     }
 
     fn follow(&mut self, later: Later) {
@@ -998,23 +1064,25 @@ impl<'s> Day<'s> {
                 let end = Some(self.now);
                 self.exec_line(person, &id, &uri, (&namespace, &pod), verb, server, received, end);
             }
-            Later::PodGrows { pod, node, step, created_rv } => {
-                self.pod_grows(pod, node, step, created_rv);
+            Later::PodGrows { pod, node, step } => self.pod_grows(pod, node, step),
+            Later::PodIsBorn { pod, node } => self.pod_created(*pod, node, None),
+            Later::Deed(deed) => {
+                let rv = self.next_rv().to_string();
+                let dated = |body: &[u8]| {
+                    String::from_utf8_lossy(body).replace(&RV_NOW.to_string(), &rv).into_bytes()
+                };
+                self.out.request.extend(dated(&deed.request));
+                self.out.response.extend(dated(&deed.response));
+                self.out.host_pid = deed.host_pid;
+                self.out.log = deed.log;
+                self.out.emit(&mut self.rng, deed.server, &deed.who, deed.line());
             }
         }
     }
 
     /// binding, Scheduled, token, multus, AddedInterface, kubelet, Started, and the end.
-    fn pod_grows(&mut self, pod: Box<Pod>, node: usize, step: u8, created_rv: u64) {
-        let wait = match step {
-            0 | 1 => 20_000,
-            2 => 600_000,
-            3 => 40_000,
-            4 | 5 => 900_000,
-            6 => self.rng.between(600, 40_000) as i64 * SECOND,
-            7 => 1_000_000,
-            _ => 0,
-        };
+    fn pod_grows(&mut self, pod: Box<Pod>, node: usize, step: u8) {
+        let now = self.now;
         super::life::write_step(
             &mut self.out,
             &mut self.rng,
@@ -1022,13 +1090,24 @@ impl<'s> Day<'s> {
             &pod,
             node,
             step,
-            self.now,
+            now,
             &mut self.rv,
         );
-        if step < 8 {
-            let at = self.now + wait;
-            self.plan(at, Later::PodGrows { pod, node, step: step + 1, created_rv });
-        }
+        let wait = match step {
+            0 | 1 => 20_000,
+            2 => 600_000,
+            3 => 40_000,
+            4 | 5 => 900_000,
+            6 if pod.lives == 0 => self.rng.between(600, 40_000) as i64 * SECOND,
+            6 if pod.lives < OUTLIVES => pod.created + pod.lives * SECOND - now,
+            7 => 1_000_000,
+            _ => return,
+        };
+        self.order += 1;
+        let key = (now + wait, self.order);
+        let planted = !pod.ids.is_empty();
+        let next = Later::PodGrows { pod, node, step: step + 1 };
+        if planted { &mut self.planted } else { &mut self.later }.insert(key, next);
     }
 }
 

@@ -7,8 +7,16 @@ use sha2::Sha256;
 use crate::corpus::CorpusOptions;
 use crate::corpus::FREQUENT_WORD;
 use crate::corpus::Generated;
+use crate::corpus::PROXY;
 use crate::corpus::RARE_WORD;
+use crate::corpus::VARIANTS;
+use crate::corpus::Variant;
 use crate::corpus::generate;
+use crate::corpus::incident_variant;
+use crate::corpus::odd_events;
+use audithound::event::json::Tape;
+use audithound::event::json::parse_lenient;
+use audithound::event::time::Timestamp;
 
 fn lines(options: &CorpusOptions) -> (Vec<Vec<u8>>, Generated) {
     let mut lines = Vec::new();
@@ -102,4 +110,72 @@ fn without_bodies_every_event_is_at_metadata_level() {
         assert_eq!(event["level"], "Metadata");
         assert!(event.get("requestObject").is_none() && event.get("responseObject").is_none());
     }
+}
+
+#[test]
+fn every_variant_of_the_incident_holds_the_events_of_its_truth() {
+    for variant in VARIANTS {
+        let (lines, truth) = incident_variant(7, variant);
+        let mut found = std::collections::BTreeMap::new();
+        for line in &lines {
+            let event: Value = serde_json::from_slice(&line.text).unwrap();
+            let key = (
+                event["auditID"].as_str().unwrap().to_string(),
+                event["stage"] == "ResponseStarted",
+                event["requestReceivedTimestamp"].as_str().unwrap().to_string(),
+            );
+            assert!(found.insert((key, line.log), event).is_none(), "the same event twice");
+        }
+        let lists =
+            [&truth.steps, &truth.consequences, &truth.hypotheses, &truth.innocent, &truth.second];
+        for step in lists.into_iter().flatten() {
+            assert!(!step.claim.is_empty(), "{variant:?} {} has no claim", step.step);
+            for wanted in &step.events {
+                let time = Timestamp(wanted.received).to_rfc3339();
+                let hits = found
+                    .keys()
+                    .filter(|((id, started, at), _)| {
+                        *id == wanted.audit_id && *started == wanted.started && *at == time
+                    })
+                    .count();
+                assert_eq!(hits, 1, "{variant:?} {} {wanted:?}", step.step);
+            }
+        }
+        let text: Vec<&[u8]> = lines.iter().map(|line| line.text.as_slice()).collect();
+        let holds = |needle: &str| {
+            text.iter()
+                .filter(|line| memchr::memmem::find(line, needle.as_bytes()).is_some())
+                .count()
+        };
+        assert_eq!(holds("credential-id") == 0, variant == Variant::NoCredentialIds);
+        assert_eq!(holds("requestObject") == 0, variant == Variant::BodiesStripped);
+        assert_eq!(holds(PROXY) > 0, variant == Variant::ProxyInFront);
+        let aggregated = lines.iter().filter(|line| line.log != "kube-apiserver").count();
+        assert_eq!(aggregated, usize::from(variant == Variant::AggregatedServer));
+        let ids = truth.audit_ids().len();
+        match variant {
+            Variant::ClientSetAuditId => assert_eq!(ids, 8),
+            Variant::AggregatedServer => assert_eq!(ids, 20),
+            _ => assert_eq!(ids, 19, "{variant:?}"),
+        }
+    }
+}
+
+#[test]
+fn odd_events_are_read_by_the_tolerant_parser_and_come_in_every_shape() {
+    let events = odd_events(3, 3_000);
+    assert_eq!(events, odd_events(3, 3_000));
+    let mut tape = Tape::default();
+    let mut plain = 0;
+    for line in &events {
+        let text = line.strip_prefix(b"cp-0 ").unwrap_or(line);
+        assert!(
+            parse_lenient(text, &mut tape).is_ok(),
+            "not JSON: {}",
+            String::from_utf8_lossy(text)
+        );
+        plain += usize::from(serde_json::from_slice::<Value>(line).is_ok());
+    }
+    // Numbers past 64 bits parse, lone surrogates and deep nesting do not: both kinds occur.
+    assert!(plain > 2_500 && plain < 2_990, "{plain}");
 }
