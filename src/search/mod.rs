@@ -6,3 +6,4 @@ pub mod evidence;
 pub mod facet;
 pub mod question;
 pub mod scan;
+pub mod scan_paths;
