@@ -25,6 +25,8 @@ use serde_json::Value;
 
 /// Seed of the bundled incident.
 const DEMO_SEED: u64 = 20;
+/// Events of the bundled incident.
+const EVENTS: u64 = 640;
 
 fn main() {
     if !std::env::args().any(|arg| arg == "--write") {
@@ -37,6 +39,7 @@ fn main() {
     let truth = demo(&logs.join("demo"));
     write_truth(&root.join("incident_truth.jsonl"), &truth);
     containers(&logs.join("containers"));
+    zip_of_tar(&logs.join("container-zip"));
     duplicates(&logs.join("duplicates"));
     damaged(&logs.join("damaged"));
     for case in wrap::cases() {
@@ -112,23 +115,23 @@ fn texts(lines: &[Written]) -> Vec<&[u8]> {
 /// An hour and a half of a small cluster, handed in as evidence is: six files, five containers
 /// and formats, one of them cut off.
 fn demo(dir: &Path) -> Truth {
-    let (lines, truth) = corpus::incident_variant(DEMO_SEED, Variant::Plain);
+    let (lines, truth) = corpus::incident_among(DEMO_SEED, Variant::Plain, EVENTS);
     let zst = zstd::encode_all(joined(texts(&lines[..60])).as_slice(), 19).unwrap();
     put(&dir.join("forwarded.log.zst"), &zst);
 
     let mut laptop = b"\xef\xbb\xbf\r\n".to_vec();
-    for (index, line) in texts(&lines[60..72]).iter().enumerate() {
+    for (index, line) in texts(&lines[60..68]).iter().enumerate() {
         laptop.extend_from_slice(line);
-        laptop.extend_from_slice(if index % 5 == 4 { b"\r\n  \r\n" } else { b"\r\n" });
+        laptop.extend_from_slice(if index % 4 == 3 { b"\r\n  \r\n" } else { b"\r\n" });
     }
     put(&dir.join("copy-from-laptop.log"), &laptop);
 
-    put(&dir.join("webhook-batch.json"), &wrap::event_list(&texts(&lines[72..84])));
+    put(&dir.join("webhook-batch.json"), &wrap::event_list(&texts(&lines[68..78])));
 
     let folder = "must-gather.local.5710/quay-example-ocp-release-sha256-7f3a0c/audit_logs";
     let members: Vec<(String, Vec<u8>)> = (0..3)
         .map(|server| {
-            let own = lines[84..700].iter().filter(|line| line.server == server);
+            let own = lines[78..480].iter().filter(|line| line.server == server);
             let text = joined(own.map(|line| line.text.as_slice()));
             (format!("{folder}/kube-apiserver/cp-{server}-audit.log.gz"), gzip(&text))
         })
@@ -136,16 +139,16 @@ fn demo(dir: &Path) -> Truth {
     put(&dir.join("must-gather.tar.gz"), &gzip(&tar_of(&members)));
 
     let mut prefixed = Vec::new();
-    for line in &lines[700..888] {
+    for line in &lines[480..632] {
         prefixed.extend_from_slice(format!("cp-{} ", line.server).as_bytes());
         prefixed.extend_from_slice(&line.text);
         prefixed.push(b'\n');
     }
     put(&dir.join("node-logs.log.gz"), &gzip(&prefixed));
 
-    let mut tail = joined(texts(&lines[888..]));
-    let (more, _) = corpus::incident_variant(DEMO_SEED + 1, Variant::Plain);
-    tail.extend_from_slice(&more[899].text[..700]);
+    let mut tail = joined(texts(&lines[632..]));
+    let (more, _) = corpus::incident_among(DEMO_SEED + 1, Variant::Plain, EVENTS);
+    tail.extend_from_slice(&more[639].text[..700]);
     put(&dir.join("audit.log"), &tail);
 
     let what = "Two incidents in an hour and a half of a small cluster, in six files";
@@ -232,7 +235,7 @@ fn demo_questions(lines: &[Written], truth: &Truth) -> Vec<(String, u64)> {
 
 /// Writes one line a step, with the same keys as each event has in the evidence.
 fn write_truth(path: &Path, truth: &Truth) {
-    let (lines, _) = corpus::incident_variant(DEMO_SEED, Variant::Plain);
+    let (lines, _) = corpus::incident_among(DEMO_SEED, Variant::Plain, EVENTS);
     let events: Vec<Value> =
         lines.iter().map(|line| serde_json::from_slice(&line.text).unwrap()).collect();
     let mut text = String::new();
@@ -318,19 +321,27 @@ fn containers(dir: &Path) {
         ("node/audit-1.log.gz".to_string(), gzip(&part())),
     ];
     put(&dir.join("logs.tar"), &tar_of(&members));
+    let what = "Three events in every container that is opened, also inside one another";
+    let events = 3 * (seed - 100);
+    let questions = [("*".to_string(), events)];
+    Expect { what, events, ..Expect::default() }.write(dir, &questions);
+}
+
+/// A zip with a log and a tarball in it.
+fn zip_of_tar(dir: &Path) {
+    let part = |seed: u64| joined(plain_events(seed, 3).iter().map(Vec::as_slice));
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default()
         .compression_method(zip::CompressionMethod::Deflated)
         .last_modified_time(zip::DateTime::default());
     zip.start_file("inner/audit.log", options).unwrap();
-    zip.write_all(&part()).unwrap();
+    zip.write_all(&part(151)).unwrap();
     zip.start_file("inner/logs.tar.gz", options).unwrap();
-    zip.write_all(&gzip(&tar_of(&[("audit.log".to_string(), part())]))).unwrap();
+    zip.write_all(&gzip(&tar_of(&[("audit.log".to_string(), part(152))]))).unwrap();
     put(&dir.join("logs.zip"), &zip.finish().unwrap().into_inner());
-    let what = "Three events in every container that is opened, also inside one another";
-    let events = 3 * (seed - 100);
-    let questions = [("*".to_string(), events)];
-    Expect { what, events, ..Expect::default() }.write(dir, &questions);
+    let what = "A zip with a log and a tarball in it";
+    let questions = [("*".to_string(), 6)];
+    Expect { what, events: 6, ..Expect::default() }.write(dir, &questions);
 }
 
 /// The same events twice over two files, and one line twice in one file.

@@ -3,16 +3,18 @@
 use std::path::Path;
 use std::path::PathBuf;
 
-use audithound::cli::common::scan_evidence;
 use audithound::event::json::Tape;
 use audithound::event::json::parse_lenient;
 use audithound::event::time::Timestamp;
 use audithound::intake::PieceReader;
 use audithound::intake::Tally;
 use audithound::intake::record::Met;
+use audithound::query::parse::ParseOptions;
 use audithound::query::parse::parse;
 use audithound::search::evidence::Evidence;
 use audithound::search::evidence::SearchOptions;
+use audithound::search::scan::MemoryEvidence;
+use audithound::search::scan_paths::read_records;
 use audithound::source::ReadItem;
 use audithound::source::ReadOptions;
 use audithound::source::Reader;
@@ -230,11 +232,15 @@ impl Expect {
     }
 }
 
+/// Cases whose reader is still to come; a case that begins to work must be struck off.
+const TO_COME: [&str; 2] = ["container-zip", "format-splunk-csv"];
+
 /// Returns every case, sorted by name.
 pub fn cases() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("index-fixtures/audit-logs");
     let mut cases: Vec<PathBuf> =
         std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.retain(|case| !TO_COME.iter().any(|name| case.ends_with(name)));
     cases.sort();
     cases
 }
@@ -292,6 +298,12 @@ fn every_fixture_is_read_to_its_last_record() {
     assert!(wrong.is_empty(), "(records, events, blank, rejected)\n{}", wrong.join("\n"));
 }
 
+fn held(paths: &[PathBuf]) -> MemoryEvidence {
+    let mut records = Vec::new();
+    read_records(paths, None, &mut |record| records.push(record)).unwrap();
+    MemoryEvidence::new(records)
+}
+
 #[test]
 fn a_plain_scan_of_every_fixture_finds_what_was_written() {
     let mut wrong = Vec::new();
@@ -300,9 +312,9 @@ fn a_plain_scan_of_every_fixture_finds_what_was_written() {
         if expect.duplicates > 0 {
             continue;
         }
-        let evidence = scan_evidence(&evidence_of(&case), None).unwrap();
+        let evidence = held(&evidence_of(&case));
         for (ask, count) in &expect.queries {
-            let question = parse(ask).unwrap();
+            let question = parse(ask, &ParseOptions::default()).unwrap();
             let total = evidence.search(&question, &SearchOptions::default()).unwrap().total;
             if total != *count {
                 wrong.push(format!("{} {ask}: {total}, not {count}", case.display()));
@@ -316,7 +328,7 @@ fn a_plain_scan_of_every_fixture_finds_what_was_written() {
 fn the_truth_of_the_demo_stands_in_the_demo() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("index-fixtures");
     let text = std::fs::read_to_string(root.join("incident_truth.jsonl")).unwrap();
-    let evidence = scan_evidence(&evidence_of(&root.join("audit-logs/demo")), None).unwrap();
+    let evidence = held(&evidence_of(&root.join("audit-logs/demo")));
     let mut events = 0;
     for line in text.lines() {
         let step: Value = serde_json::from_str(line).unwrap();
@@ -329,7 +341,7 @@ fn the_truth_of_the_demo_stands_in_the_demo() {
                 word("stage"),
                 word("t")
             );
-            let question = parse(&ask).unwrap();
+            let question = parse(&ask, &ParseOptions::default()).unwrap();
             let total = evidence.search(&question, &SearchOptions::default()).unwrap().total;
             assert_eq!(total, 1, "{ask}");
             events += 1;
