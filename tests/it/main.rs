@@ -7,4 +7,5 @@ mod cli;
 #[path = "../../benches/corpus/mod.rs"]
 mod corpus;
 mod fixtures;
+mod hunt;
 mod pivots;
