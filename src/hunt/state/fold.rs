@@ -433,6 +433,8 @@ mod tests {
             name: "p".into(),
             code: Some(200),
             reason: String::new(),
+            credential: String::new(),
+            log: String::new(),
             source: String::new(),
             offset: 0,
             line: 1,
