@@ -4,6 +4,7 @@ pub mod cli;
 pub mod event;
 pub mod hunt;
 pub mod intake;
+pub mod ledger;
 pub mod query;
 pub mod report;
 pub mod search;

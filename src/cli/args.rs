@@ -17,10 +17,40 @@ pub struct Cli {
 /// The commands, in the order an analyst meets them.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Answers a question from an index
+    Search(command::search::SearchArgs),
+    /// Answers a question without an index, by judging every event
+    Scan(command::scan::ScanArgs),
+    /// Shows all stages of one request with their places
+    Show(command::show::ShowArgs),
+    /// Counts the most frequent values of fields
+    Top(command::top::TopArgs),
+    /// Counts events over time
+    Histogram(command::histogram::HistogramArgs),
     /// Lists every field and alias that a query can name
     Fields(command::fields::FieldsArgs),
     /// Rebuilds objects as they were at a moment
     State(command::state::StateArgs),
     /// Prints a completion script for a shell
     Completions(command::completions::CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_table_is_well_formed() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            assert!(sub.get_about().is_some(), "{}", sub.get_name());
+            for arg in sub.get_arguments() {
+                assert!(arg.get_help().is_some(), "{} {}", sub.get_name(), arg.get_id());
+            }
+        }
+    }
 }

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use anyhow::bail;
 
+use crate::event::field::ALIASES;
+use crate::event::field::Field;
 use crate::event::time::TimeRange;
 use crate::event::time::Timestamp;
 use crate::event::time::parse_duration;
@@ -30,6 +32,7 @@ pub struct IndexArgs {
         long = "index",
         value_name = "DIR",
         env = "AUDITHOUND_INDEX",
+        hide_env_values = true,
         default_value = "./audithound.index"
     )]
     pub dir: PathBuf,
@@ -142,6 +145,7 @@ pub fn view(no_truncate: bool) -> View<'static> {
     let terminal = std::io::stdout().is_terminal();
     View {
         width: if terminal && !no_truncate { terminal_width() } else { None },
+        terminal,
         colour: terminal && std::env::var_os("NO_COLOR").is_none(),
         ..View::default()
     }
@@ -163,6 +167,20 @@ fn open_dir(dir: &Path) -> anyhow::Result<Box<dyn Evidence>> {
     bail!("there is no index in {}\n  hint: audithound index PATH... makes one", dir.display())
 }
 
+/// Takes the text of a question from the command line: `-verb:get` is one, a mistyped option is
+/// not.
+///
+/// # Errors
+/// When the text can only be a mistyped option.
+pub fn query_text(text: &str) -> Result<String, String> {
+    match text.strip_prefix("--") {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+            Err("there is no such option; a question that begins with -- takes NOT instead".into())
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
 /// Turns what was typed into a question.
 ///
 /// # Errors
@@ -172,6 +190,29 @@ pub fn parse_query(text: &str, _tz: &str) -> anyhow::Result<QueryAst> {
         "" | "*" => Ok(QueryAst::All),
         _ => bail!("queries cannot be read yet"),
     }
+}
+
+/// Turns the name of a field, as typed behind an option, into the field.
+///
+/// # Errors
+/// The nearest names.
+pub fn resolve_field(name: &str) -> anyhow::Result<Field> {
+    let name = name.trim();
+    match ALIASES.iter().find(|alias| alias.name == name) {
+        Some(alias) => Ok(Field::path(alias.stands_for)),
+        None => Ok(Field::path(name)),
+    }
+}
+
+/// Reads every event under `paths` for a scan.
+///
+/// # Errors
+/// When a path cannot be read.
+pub fn scan_evidence(
+    _paths: &[PathBuf],
+    _cluster: Option<&str>,
+) -> anyhow::Result<Box<dyn Evidence>> {
+    bail!("paths cannot be scanned yet")
 }
 
 /// Leaves the platform's identities out of `question` where that was asked, and says on standard

@@ -42,6 +42,11 @@ pub fn main() -> ExitCode {
 /// Whatever kept the command from ending; the caller says it and exits with 2.
 pub fn dispatch(command: &Command, out: &mut dyn Write) -> anyhow::Result<Exit> {
     match command {
+        Command::Search(args) => command::search::run(args, out),
+        Command::Scan(args) => command::scan::run(args, out),
+        Command::Show(args) => command::show::run(args, out),
+        Command::Top(args) => command::top::run(args, out),
+        Command::Histogram(args) => command::histogram::run(args, out),
         Command::Fields(args) => command::fields::run(args, out),
         Command::State(args) => command::state::run(args, out),
         Command::Completions(args) => command::completions::run(args, out),

@@ -9,3 +9,4 @@ pub mod command;
 pub mod common;
 pub mod dispatch;
 pub mod exit;
+pub mod hits;

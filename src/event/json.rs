@@ -125,6 +125,12 @@ impl<'t> Json<'t> {
         Elements { text: self.text, nodes: self.nodes, at, end }
     }
 
+    /// Iterates over this value and every key and value inside it, in the order of the text.
+    pub fn descendants(&self) -> impl Iterator<Item = Json<'t>> + use<'t> {
+        let (text, nodes) = (self.text, self.nodes);
+        (self.at..self.node().next).map(move |at| Json { text, nodes, at })
+    }
+
     /// Returns the first value under `key` of an object.
     pub fn get(&self, key: &str) -> Option<Json<'t>> {
         self.entries().find(|(k, _)| k.leaf_text().is_some_and(|t| t == key)).map(|(_, v)| v)

@@ -9,3 +9,4 @@ pub mod json;
 pub mod place;
 pub mod time;
 pub mod words;
+pub mod zone;

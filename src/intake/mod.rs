@@ -1,4 +1,23 @@
 //! A line becomes an event, and every line is accounted for.  Knows no files.
 
+mod detect;
+mod format;
+mod formats;
 pub mod parse;
+mod piece_reader;
 pub mod record;
+mod shape;
+mod span;
+mod tally;
+mod unwrap;
+
+pub use detect::formats_table;
+pub use format::FormatRow;
+pub use piece_reader::PieceReader;
+pub use piece_reader::Sink;
+pub use tally::Tally;
+
+#[cfg(test)]
+mod realdata;
+#[cfg(test)]
+mod testing;

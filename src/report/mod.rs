@@ -5,7 +5,11 @@
 //! place it goes to ([`sanitize`]).
 //! This room refuses to know flags, terminals and files.
 
+pub mod embed;
 pub mod error;
+pub mod hits;
+pub mod pretty;
+pub mod reference;
 pub mod renderer;
 pub mod renderer_registry;
 pub mod renderers;

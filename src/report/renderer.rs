@@ -13,6 +13,8 @@ pub struct View<'a> {
     pub evidence: Option<&'a dyn Evidence>,
     /// Columns of the terminal; `None` where nothing may be shortened.
     pub width: Option<usize>,
+    /// Whether a terminal shows the output; even JSON is then free of what acts on one.
+    pub terminal: bool,
     /// Whether escape sequences of our own may be written.
     pub colour: bool,
     /// At most so many events are named per row.
@@ -21,7 +23,7 @@ pub struct View<'a> {
 
 impl Default for View<'_> {
     fn default() -> Self {
-        View { evidence: None, width: None, colour: false, events_max: 1000 }
+        View { evidence: None, width: None, terminal: false, colour: false, events_max: 1000 }
     }
 }
 

@@ -28,6 +28,26 @@ pub fn terminal(text: &str) -> Cow<'_, str> {
     escape(text, |_| false)
 }
 
+/// Returns JSON text for a terminal: what is unseen stands inside strings and becomes JSON escapes.
+pub fn json(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unseen) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_unseen(c) { push_escaped(c, &mut out) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+/// Appends a character as the JSON escapes that stand for it.
+pub fn push_escaped(c: char, out: &mut String) {
+    let mut units = [0_u16; 2];
+    for unit in c.encode_utf16(&mut units) {
+        out.push_str(&format!("\\u{unit:04x}"));
+    }
+}
+
 /// Returns text of our own that may quote evidence, line ends kept.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| c == '\n')
@@ -41,7 +61,9 @@ pub fn csv_cell(text: &str) -> Cow<'_, str> {
     // The full-width forms are formulas to some spreadsheets as well.
     if matches!(
         first,
-        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}')
+        Some(
+            '=' | '+' | '-' | '@' | '\t' | '\r' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}'
+        )
     ) {
         return Cow::Owned(format!("'{shown}"));
     }
@@ -78,12 +100,18 @@ pub fn markdown(text: &str) -> Cow<'_, str> {
     if begins && !linked && shown.chars().all(plain) {
         return shown;
     }
+    Cow::Owned(markdown_code(text))
+}
+
+/// Returns text as a code span of a Markdown document.
+pub fn markdown_code(text: &str) -> String {
+    let shown = terminal(text);
     let longest = shown.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     // A pipe ends a table cell even inside a code span (GFM, tables).
     let body = shown.replace('|', "\\|");
     let pad = if body.starts_with(['`', ' ']) || body.ends_with(['`', ' ']) { " " } else { "" };
-    Cow::Owned(format!("{fence}{pad}{body}{pad}{fence}"))
+    format!("{fence}{pad}{body}{pad}{fence}")
 }
 
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {

@@ -11,10 +11,68 @@ const GAP: usize = 2;
 /// A column is not made narrower than this while a wider one is left.
 const NARROWEST: usize = 8;
 
-/// Writes a table: a head, then the rows, columns aligned, the last one unpadded.
-///
-/// With `width` the columns are cut so that a line fits; without it nothing is shortened.  Cells
-/// must have gone through [`crate::report::sanitize::terminal`].
+/// Writes a table in pieces: a head before the first piece, columns aligned, the last unpadded.
+#[derive(Clone, Debug)]
+pub struct TableWriter {
+    columns: Vec<String>,
+    widths: Vec<usize>,
+    width: Option<usize>,
+    colour: bool,
+    begun: bool,
+}
+
+impl TableWriter {
+    /// With `width` the columns are cut so that a line fits; without it nothing is shortened.
+    pub fn new(columns: Vec<String>, width: Option<usize>, colour: bool) -> TableWriter {
+        let widths = columns.iter().map(|column| column.width()).collect();
+        TableWriter { columns, widths, width, colour, begun: false }
+    }
+
+    /// Writes some rows; columns only ever grow wider from piece to piece.  Cells must have gone
+    /// through [`crate::report::sanitize::terminal`].
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn write_rows(&mut self, rows: &[Vec<String>], out: &mut dyn Write) -> std::io::Result<()> {
+        for row in rows {
+            for (cell, width) in row.iter().zip(&mut self.widths) {
+                *width = (*width).max(cell.width());
+            }
+        }
+        if let Some(limit) = self.width {
+            shrink(&mut self.widths, limit);
+        }
+        if !self.begun {
+            self.begun = true;
+            let (on, off) = if self.colour { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
+            write!(out, "{on}")?;
+            self.write_line(&self.columns, out)?;
+            writeln!(out, "{off}")?;
+        }
+        for row in rows {
+            self.write_line(row, out)?;
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+
+    fn write_line(&self, cells: &[String], out: &mut dyn Write) -> std::io::Result<()> {
+        // Empty cells at the end of a line leave no blanks behind.
+        let used = cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |at| at + 1);
+        for (at, (cell, width)) in cells.iter().zip(&self.widths).take(used).enumerate() {
+            let cell =
+                if self.width.is_some() { cut(cell, *width) } else { Cow::Borrowed(cell.as_str()) };
+            write!(out, "{cell}")?;
+            if at + 1 < used {
+                let pad = width.saturating_sub(cell.width()) + GAP;
+                write!(out, "{:pad$}", "")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes a whole table at once; see [`TableWriter`].
 ///
 /// # Errors
 /// When writing fails.
@@ -25,44 +83,7 @@ pub fn write_table(
     colour: bool,
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
-    let mut widths: Vec<usize> = columns.iter().map(|column| column.width()).collect();
-    for row in rows {
-        for (cell, width) in row.iter().zip(&mut widths) {
-            *width = (*width).max(cell.width());
-        }
-    }
-    if let Some(limit) = width {
-        shrink(&mut widths, limit);
-    }
-    let shorten = width.is_some();
-    let (on, off) = if colour { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
-    write!(out, "{on}")?;
-    write_line(columns, &widths, shorten, out)?;
-    writeln!(out, "{off}")?;
-    for row in rows {
-        write_line(row, &widths, shorten, out)?;
-        writeln!(out)?;
-    }
-    Ok(())
-}
-
-fn write_line(
-    cells: &[String],
-    widths: &[usize],
-    shorten: bool,
-    out: &mut dyn Write,
-) -> std::io::Result<()> {
-    // Empty cells at the end of a line leave no blanks behind.
-    let used = cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |at| at + 1);
-    for (at, (cell, width)) in cells.iter().zip(widths).take(used).enumerate() {
-        let cell = if shorten { cut(cell, *width) } else { Cow::Borrowed(cell.as_str()) };
-        write!(out, "{cell}")?;
-        if at + 1 < used {
-            let pad = width.saturating_sub(cell.width()) + GAP;
-            write!(out, "{:pad$}", "")?;
-        }
-    }
-    Ok(())
+    TableWriter::new(columns.to_vec(), width, colour).write_rows(rows, out)
 }
 
 /// Takes from the widest columns until a line fits into `limit`.
@@ -73,11 +94,19 @@ fn shrink(widths: &mut [usize], limit: usize) {
         if total <= limit {
             return;
         }
-        let Some(widest) = widths.iter_mut().max_by_key(|width| **width) else { return };
-        if *widest <= NARROWEST {
+        // Whatever the widest ones have above the next is taken in one step: a cell may be
+        // megabytes wide.
+        let Some(&widest) = widths.iter().max() else { return };
+        if widest <= NARROWEST {
             return;
         }
-        *widest -= 1;
+        let n_widest = widths.iter().filter(|width| **width == widest).count();
+        let next = widths.iter().filter(|width| **width < widest).max().copied();
+        let floor = next.unwrap_or(NARROWEST).max(NARROWEST);
+        let step = (total - limit).div_ceil(n_widest).min(widest - floor).max(1);
+        for width in widths.iter_mut().filter(|width| **width == widest) {
+            *width -= step;
+        }
     }
 }
 
@@ -109,7 +138,7 @@ mod tests {
         let columns: Vec<String> = all.next().unwrap();
         let rows: Vec<Vec<String>> = all.collect();
         let mut out = Vec::new();
-        write_table(&columns, &rows, width, false, &mut out).unwrap();
+        TableWriter::new(columns, width, false).write_rows(&rows, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -126,7 +155,8 @@ mod tests {
 
     #[test]
     fn the_widest_column_gives_way() {
-        let text = table(&[&["a", "b"], &["short", "0123456789012345678901234567890"]], Some(30));
+        let long = "0123456789".repeat(100_000);
+        let text = table(&[&["a", "b"], &["short", &long]], Some(30));
         assert!(text.lines().all(|line| line.width() <= 30), "{text}");
         assert!(text.contains("short  ") && text.contains('…'), "{text}");
     }

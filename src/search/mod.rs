@@ -3,3 +3,4 @@
 pub mod error;
 pub mod evidence;
 pub mod facet;
+pub mod scan;

@@ -1,3 +1,8 @@
 //! The one integration binary: whole commands, agreement, accounting, disasters.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod cli;
+#[path = "../../benches/corpus/mod.rs"]
+mod corpus;
+mod fixtures;

@@ -9,7 +9,9 @@ use crate::cli::exit::Exit;
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  audithound completions bash > ~/.local/share/bash-completion/completions/audithound")]
+#[command(
+    after_help = "Example:\n  audithound completions bash > ~/.local/share/bash-completion/completions/audithound"
+)]
 pub struct CompletionsArgs {
     /// The shell that is to read the script
     #[arg(value_name = "SHELL")]

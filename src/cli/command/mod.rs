@@ -2,4 +2,9 @@
 
 pub mod completions;
 pub mod fields;
+pub mod histogram;
+pub mod scan;
+pub mod search;
+pub mod show;
 pub mod state;
+pub mod top;

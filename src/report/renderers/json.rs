@@ -5,15 +5,17 @@ use std::io::Write;
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::event::field::Field;
+use crate::event::time::Timestamp;
 use crate::hunt::answer::Answer;
 use crate::hunt::answer::AnswerRow;
 use crate::hunt::answer::Cell;
 use crate::hunt::answer::Section;
 use crate::report::error::ReportError;
+use crate::report::reference::EventReference;
+use crate::report::reference::event_references;
 use crate::report::renderer::Renderer;
 use crate::report::renderer::View;
-use crate::search::evidence::EventId;
+use crate::report::sanitize;
 
 /// One JSON object: the answer itself, or `answers` where a command gives several.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +44,23 @@ impl Renderer for Json {
             1 => values.remove(0),
             _ => serde_json::json!({ "answers": values }),
         };
-        writeln!(out, "{value}")?;
+        write_value(&value, view, out)?;
         Ok(())
     }
+}
+
+/// Writes a value on one line; on a terminal without anything that acts on it.
+///
+/// # Errors
+/// When writing fails.
+pub fn write_value(value: &Value, view: &View<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
+    let text = value.to_string();
+    if view.terminal {
+        writeln!(out, "{}", sanitize::json(&text))?;
+    } else {
+        writeln!(out, "{text}")?;
+    }
+    Ok(())
 }
 
 fn answer_value(answer: &Answer, view: &View<'_>) -> Result<Value, ReportError> {
@@ -84,7 +100,8 @@ pub fn row_object(
         object.insert(column.clone(), cell_value(cell));
     }
     if !row.events.is_empty() {
-        object.insert("events".into(), Value::Array(event_references(&row.events, view)?));
+        let references = event_references(&row.events, view)?;
+        object.insert("events".into(), references.iter().map(reference_value).collect());
         if row.events.len() > view.events_max {
             object.insert("events_total".into(), row.events.len().into());
         }
@@ -92,31 +109,19 @@ pub fn row_object(
     Ok(object)
 }
 
-/// Returns what leads a reader back to each event: auditID, stage, time and place.
-///
-/// # Errors
-/// When an event cannot be read.
-pub fn event_references(ids: &[EventId], view: &View<'_>) -> Result<Vec<Value>, ReportError> {
-    let Some(evidence) = view.evidence else { return Ok(Vec::new()) };
-    let ids = ids.get(..ids.len().min(view.events_max)).unwrap_or(ids);
-    let rows = evidence.rows(ids, &[Field::path("auditID"), Field::path("stage")])?;
-    let mut references = Vec::with_capacity(ids.len());
-    for (id, row) in ids.iter().zip(&rows) {
-        let event = evidence.fetch(*id)?;
-        let first = |at: usize| row.get(at).and_then(|values| values.first()).cloned();
-        references.push(serde_json::json!({
-            "auditID": first(0),
-            "stage": first(1),
-            "time": event.time.map(crate::event::time::Timestamp::to_rfc3339),
-            "source": evidence.source_name(event.place.source),
-            "offset": event.place.offset,
-            "line": event.place.line,
-        }));
-    }
-    Ok(references)
+/// Returns what names an event as an object.
+pub fn reference_value(reference: &EventReference) -> Value {
+    serde_json::json!({
+        "auditID": reference.audit_id,
+        "stage": reference.stage,
+        "time": reference.time.map(Timestamp::to_rfc3339),
+        "source": reference.source,
+        "offset": reference.offset,
+        "line": reference.line,
+    })
 }
 
-/// Returns a cell as a JSON value; text stays what it was.
+/// Returns a cell as a JSON value; text stays what it was, JSON's own escapes hold it.
 pub fn cell_value(cell: &Cell) -> Value {
     match cell {
         Cell::Empty => Value::Null,

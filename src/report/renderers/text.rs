@@ -8,7 +8,7 @@ use crate::report::error::ReportError;
 use crate::report::renderer::Renderer;
 use crate::report::renderer::View;
 use crate::report::sanitize;
-use crate::report::table::write_table;
+use crate::report::table::TableWriter;
 
 /// Aligned columns.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,8 @@ impl Renderer for Text {
                         .iter()
                         .map(|row| row.cells.iter().map(cell_text).collect())
                         .collect();
-                    write_table(&section.columns, &rows, view.width, view.colour, out)?;
+                    TableWriter::new(section.columns.clone(), view.width, view.colour)
+                        .write_rows(&rows, out)?;
                 }
                 for note in &section.notes {
                     writeln!(out, "note: {}", sanitize::terminal(note))?;

@@ -1,0 +1,715 @@
+//! The address ledger: which address belonged to which pod, node or load balancer, and when.
+//!
+//! An interval ends at deletion and when the pod completes, because a completed pod's address is
+//! given to the next one (openshift/ovn-kubernetes#1152).  No interval at a moment, no owner.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use crate::event::time::Timestamp;
+use crate::ledger::network::Network;
+use crate::ledger::observe::NodeEvent;
+use crate::ledger::observe::Observed;
+use crate::ledger::observe::PodEvent;
+use crate::ledger::observe::Source;
+use crate::ledger::observe::Step;
+use crate::ledger::usage::Use;
+use crate::search::evidence::EventId;
+
+/// A pod the evidence speaks of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// Cluster.
+    pub cluster: String,
+    /// Namespace and name.
+    pub namespace: String,
+    /// See `namespace`.
+    pub name: String,
+    /// Unique id.
+    pub uid: Option<String>,
+    /// Service account it runs as.
+    pub service_account: Option<String>,
+    /// Node it runs on.
+    pub node: Option<String>,
+    /// Whether it lives in its node's network: its address is the node's.
+    pub host_network: bool,
+    /// First time anything was said about it.
+    pub first: Option<Timestamp>,
+    /// When it ended, and how; `None` where the evidence does not show it.
+    pub ended: Option<(Timestamp, Ending)>,
+    /// The events that created it, bound it, and ended it.
+    pub events: Vec<EventId>,
+}
+
+impl Pod {
+    /// `namespace/name`.
+    pub fn title(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// How a pod, or its hold on an address, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was deleted.
+    Deleted,
+    /// It succeeded or failed, which frees the address.
+    Completed,
+    /// Another pod was given the address.
+    Reused,
+}
+
+/// A span of time in which an address belonged to a pod; `until` is the first moment it did not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// Index of the pod in [`AddressLedger::pods`].
+    pub pod: usize,
+    /// First moment for which there is evidence.
+    pub since: Timestamp,
+    /// End, `None` where the evidence shows none.
+    pub until: Option<(Timestamp, Ending)>,
+    /// Where it was read.
+    pub sources: BTreeSet<Source>,
+    /// The events that say so.
+    pub proof: Vec<EventId>,
+}
+
+impl Interval {
+    /// Says whether the address belonged to the pod at `time`.
+    pub fn holds_at(&self, time: Timestamp) -> bool {
+        self.since <= time && self.until.is_none_or(|(until, _)| time < until)
+    }
+}
+
+/// What is known about a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Its own addresses, from kubelets and node objects.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Its own addresses as far as only their use tells.
+    pub inferred: BTreeSet<IpAddr>,
+    /// Networks its pods get their addresses from.
+    pub subnets: BTreeSet<Network>,
+    /// Events that say so, a few.
+    pub proof: Vec<EventId>,
+}
+
+/// A write of pods/status by somebody who is no kubelet, network plugin or controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forgery {
+    /// Cluster.
+    pub cluster: String,
+    /// Who wrote it.
+    pub user: String,
+    /// Which pod, `namespace/name`.
+    pub pod: String,
+    /// Addresses claimed; none at Metadata level.
+    pub claims: Vec<IpAddr>,
+    /// When.
+    pub time: Timestamp,
+    /// The event.
+    pub event: EventId,
+}
+
+/// Whom an address stands for at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner<'l> {
+    /// This pod.
+    Pod(&'l Pod, &'l Interval),
+    /// A node: the pod behind it is not identifiable.
+    Node(&'l str),
+    /// It identifies nobody: a NAT, a VIP, a proxy.
+    Shared(&'l str),
+    /// A load balancer of this service; it identifies nobody either.
+    Balancer(&'l str),
+    /// Inside the pod network, but nobody is known to have had it at that moment.
+    PodNetwork {
+        /// The node whose pods get addresses from there.
+        node: Option<&'l str>,
+    },
+    /// The API server's own host.
+    Loopback,
+    /// Nothing is known about it.
+    Unknown,
+}
+
+/// See the module's text.
+#[derive(Clone, Debug, Default)]
+pub struct AddressLedger {
+    /// All pods, in order of their first appearance.
+    pub pods: Vec<Pod>,
+    /// All forged statuses.
+    pub forgeries: Vec<Forgery>,
+    /// By cluster and address, in order of time.
+    pub intervals: BTreeMap<(String, IpAddr), Vec<Interval>>,
+    /// By cluster and node.
+    pub nodes: BTreeMap<(String, String), NodeFacts>,
+    /// Addresses that identify nobody, and why.
+    pub shared: BTreeMap<(String, IpAddr), String>,
+    /// Addresses of load balancers.
+    pub balancers: BTreeMap<(String, IpAddr), String>,
+    /// By cluster: networks that all pods live in.
+    pub networks: BTreeMap<String, BTreeSet<Network>>,
+    node_of_address: HashMap<(String, IpAddr), String>,
+    node_of_subnet: BTreeMap<String, Vec<(Network, String)>>,
+    blocks: BTreeMap<(String, Network), BTreeMap<String, BTreeSet<String>>>,
+}
+
+type PodKey = (String, String, String);
+
+/// The fold over pods' events in order of time.
+#[derive(Default)]
+struct Fold {
+    alive: HashMap<PodKey, usize>,
+    poisoned: HashSet<(PodKey, IpAddr)>,
+    deleting: HashMap<usize, Timestamp>,
+}
+
+impl AddressLedger {
+    /// Folds what was observed.
+    pub fn fold(observed: &mut Observed) -> AddressLedger {
+        let mut ledger = AddressLedger::default();
+        let mut fold = Fold::default();
+        for event in &observed.pods {
+            ledger.pod_event(&mut fold, event);
+        }
+        for (pod, time) in fold.deleting {
+            if let Some(pod) = ledger.pods.get_mut(pod) {
+                pod.ended.get_or_insert((time, Ending::Deleted));
+            }
+        }
+        for node in &observed.nodes {
+            ledger.node_event(node);
+        }
+        for balancer in &observed.balancers {
+            let key = (balancer.cluster.clone(), balancer.address);
+            ledger.balancers.insert(key, balancer.service.clone());
+        }
+        ledger.close();
+        ledger
+    }
+
+    fn pod_event(&mut self, fold: &mut Fold, event: &PodEvent) {
+        let key = (event.cluster.clone(), event.namespace.clone(), event.name.clone());
+        if event.status_write && !event.trusted {
+            fold.poisoned.extend(event.addresses.iter().map(|(a, ..)| (key.clone(), *a)));
+            self.forgeries.push(Forgery {
+                cluster: event.cluster.clone(),
+                user: event.user.clone(),
+                pod: format!("{}/{}", event.namespace, event.name),
+                claims: event.addresses.iter().map(|(address, ..)| *address).collect(),
+                time: event.time,
+                event: event.event,
+            });
+            return;
+        }
+        let at = self.pod_of(fold, &key, event);
+        let Some(pod) = self.pods.get_mut(at) else { return };
+        pod.uid = pod.uid.take().or_else(|| event.uid.clone());
+        pod.service_account = event.service_account.clone().or_else(|| pod.service_account.take());
+        pod.node = event.node.clone().or_else(|| pod.node.take());
+        pod.host_network |= event.host_network;
+        if event.step != Step::Write {
+            pod.events.push(event.event);
+        }
+        let node = pod.node.clone();
+        let ended = pod.ended.map(|(time, _)| time);
+        let mut host_network = pod.host_network;
+        host_network |= event.addresses.iter().any(|(a, ..)| event.host_addresses.contains(a));
+        pod.host_network = host_network;
+        if let Some(node) = &node {
+            self.node_tells(node, event, host_network);
+        }
+        for (address, _, source) in &event.addresses {
+            let believed = event.trusted || !fold.poisoned.contains(&(key.clone(), *address));
+            if believed && !host_network && ended.is_none_or(|ended| event.time < ended) {
+                self.observe(at, &event.cluster, *address, *source, event);
+            }
+        }
+        self.end_of(fold, at, event);
+    }
+
+    /// The pod an event speaks of: the living one of that name, unless the uid says otherwise.
+    fn pod_of(&mut self, fold: &mut Fold, key: &PodKey, event: &PodEvent) -> usize {
+        if let Some(&at) = fold.alive.get(key) {
+            if let Some(pod) = self.pods.get(at) {
+                let same_uid = match (&pod.uid, &event.uid) {
+                    (Some(a), Some(b)) => a == b,
+                    _ => !(event.step == Step::Create && pod.ended.is_some()),
+                };
+                if same_uid {
+                    return at;
+                }
+            }
+        }
+        let at = self.pods.len();
+        self.pods.push(Pod {
+            cluster: event.cluster.clone(),
+            namespace: event.namespace.clone(),
+            name: event.name.clone(),
+            first: Some(event.time),
+            ..Pod::default()
+        });
+        fold.alive.insert(key.clone(), at);
+        at
+    }
+
+    fn end_of(&mut self, fold: &mut Fold, at: usize, event: &PodEvent) {
+        let Some(pod) = self.pods.get_mut(at) else { return };
+        match event.step {
+            _ if event.completed && event.trusted => {
+                pod.ended.get_or_insert((event.time, Ending::Completed));
+            }
+            Step::Removed => {
+                pod.ended.get_or_insert((event.time, Ending::Deleted));
+            }
+            Step::Delete => {
+                // The pod goes on for its grace period; its kubelet removes it at the end.
+                let gone = event.gone_at.filter(|gone| *gone > event.time).unwrap_or(event.time);
+                let known = fold.deleting.entry(at).or_insert(gone);
+                *known = (*known).max(gone);
+            }
+            _ => {}
+        }
+    }
+
+    fn node_tells(&mut self, node: &str, event: &PodEvent, host_network: bool) {
+        let facts = self.nodes.entry((event.cluster.clone(), node.to_owned())).or_default();
+        let before = (facts.addresses.len(), facts.subnets.len());
+        if event.trusted {
+            facts.addresses.extend(event.host_addresses.iter().copied());
+        }
+        for (address, prefix, source) in &event.addresses {
+            let whole = if address.is_ipv4() { 32 } else { 128 };
+            let mask = prefix.filter(|p| *p < whole && *p > 0);
+            if let (Some(mask), false, true) = (mask, host_network, *source != Source::Object) {
+                facts.subnets.insert(Network::around(*address, mask));
+            }
+        }
+        if before != (facts.addresses.len(), facts.subnets.len()) {
+            facts.proof.push(event.event);
+        }
+        let networks = self.networks.entry(event.cluster.clone()).or_default();
+        // Other routes lead to services or join networks, not to pods.
+        networks.extend(event.routes.iter().filter(|route| {
+            route.prefix > 0 && event.addresses.iter().any(|(a, ..)| route.contains(*a))
+        }));
+    }
+
+    fn node_event(&mut self, event: &NodeEvent) {
+        let key = (event.cluster.clone(), event.node.clone());
+        let facts = self.nodes.entry(key).or_default();
+        facts.addresses.extend(event.addresses.iter().copied());
+        facts.subnets.extend(event.subnets.iter().copied());
+        if facts.proof.len() < 4 {
+            facts.proof.push(event.event);
+        }
+    }
+
+    fn observe(
+        &mut self,
+        pod: usize,
+        cluster: &str,
+        address: IpAddr,
+        source: Source,
+        event: &PodEvent,
+    ) {
+        let intervals = self.intervals.entry((cluster.to_owned(), address)).or_default();
+        match intervals.iter_mut().find(|interval| interval.pod == pod) {
+            Some(interval) => {
+                // Two proofs of each kind are enough for a reader.
+                if !interval.sources.contains(&source) || interval.proof.len() < 4 {
+                    interval.proof.push(event.event);
+                }
+                interval.sources.insert(source);
+            }
+            None => intervals.push(Interval {
+                pod,
+                since: event.time,
+                until: None,
+                sources: BTreeSet::from([source]),
+                proof: vec![event.event],
+            }),
+        }
+    }
+
+    /// Ends the intervals, and draws from the facts what is true of whole networks.
+    fn close(&mut self) {
+        for intervals in self.intervals.values_mut() {
+            intervals.sort_by_key(|interval| (interval.since, interval.pod));
+            let starts: Vec<Timestamp> = intervals.iter().map(|i| i.since).collect();
+            for (at, interval) in intervals.iter_mut().enumerate() {
+                interval.until = self.pods.get(interval.pod).and_then(|pod| pod.ended);
+                if let Some(next) = starts.get(at + 1) {
+                    if interval.until.is_none_or(|(until, _)| until > *next) {
+                        interval.until = Some((*next, Ending::Reused));
+                    }
+                }
+            }
+        }
+        let mut owners: BTreeMap<(String, Network), BTreeSet<String>> = BTreeMap::new();
+        let mut hosts: BTreeMap<(String, IpAddr), BTreeSet<String>> = BTreeMap::new();
+        for ((cluster, node), facts) in &self.nodes {
+            for subnet in &facts.subnets {
+                owners.entry((cluster.clone(), *subnet)).or_default().insert(node.clone());
+            }
+            for address in facts.addresses.iter().filter(|address| !address.is_loopback()) {
+                hosts.entry((cluster.clone(), *address)).or_default().insert(node.clone());
+            }
+        }
+        for ((cluster, subnet), nodes) in owners {
+            // A mask that several nodes' pods carry is that of the whole network.
+            let networks = self.networks.entry(cluster.clone()).or_default();
+            match (nodes.len(), nodes.into_iter().next()) {
+                (1, Some(node)) => {
+                    self.node_of_subnet.entry(cluster).or_default().push((subnet, node));
+                }
+                _ => {
+                    networks.insert(subnet);
+                }
+            }
+        }
+        for ((cluster, address), nodes) in hosts {
+            match (nodes.len(), nodes.into_iter().next()) {
+                (1, Some(node)) => {
+                    self.node_of_address.insert((cluster, address), node);
+                }
+                (n, _) => {
+                    let why = format!("{n} nodes name it as their own");
+                    self.shared.insert((cluster, address), why);
+                }
+            }
+        }
+    }
+
+    /// Learns from the use of addresses what no body tells: addresses that identify nobody
+    /// (attribution.md, rule 3), node addresses and pod addresses (rule 2).
+    pub fn learn_from_use(&mut self, uses: &[Use]) {
+        let mut by_address: BTreeMap<(String, IpAddr), Vec<&Use>> = BTreeMap::new();
+        for one in
+            uses.iter().filter(|one| !crate::ledger::usage::is_aggregated(one.log.as_deref()))
+        {
+            if let Some(address) = one.address().filter(|address| !address.is_loopback()) {
+                by_address.entry((one.cluster.clone(), address)).or_default().push(one);
+            }
+        }
+        let mut single: Vec<((String, IpAddr), &Use)> = Vec::new();
+        for (key, uses) in by_address {
+            if self.node_of_address.contains_key(&key)
+                || self.intervals.contains_key(&key)
+                || self.in_pod_network(&key.0, key.1)
+            {
+                continue;
+            }
+            match meaning(&uses, |one| self.own_node(one)) {
+                Meaning::Shared(why) => {
+                    self.shared.entry(key).or_insert(why);
+                }
+                Meaning::Node(node) => {
+                    self.nodes
+                        .entry((key.0.clone(), node.clone()))
+                        .or_default()
+                        .inferred
+                        .insert(key.1);
+                    self.node_of_address.insert(key, node);
+                }
+                Meaning::Pods(pods) => {
+                    single.extend(pods.into_iter().map(|one| (key.clone(), one)));
+                }
+                Meaning::Nothing => {}
+            }
+        }
+        self.learn_pods(&single);
+    }
+
+    /// Pod addresses by their use: believed where the neighbourhood does not speak against it.
+    fn learn_pods(&mut self, single: &[((String, IpAddr), &Use)]) {
+        for ((cluster, address), one) in single {
+            let (Some(node), Some(pod)) = (self.own_node(one), one.pod.clone()) else { continue };
+            let block = Network::around(*address, neighbourhood(*address));
+            self.blocks
+                .entry((cluster.clone(), block))
+                .or_default()
+                .entry(node)
+                .or_default()
+                .insert(pod);
+        }
+        for ((cluster, address), one) in single {
+            let (Some((namespace, name)), Some(first), Some(last)) =
+                (one.bound_pod(), one.first, one.last)
+            else {
+                continue;
+            };
+            let Some(node) = self.own_node(one) else { continue };
+            if self.neighbours_of_other_node(cluster, *address, &node).is_some() {
+                continue;
+            }
+            let known = self.pods.iter().position(|pod| {
+                pod.cluster == *cluster && pod.namespace == namespace && pod.name == name
+            });
+            let pod = known.unwrap_or_else(|| {
+                self.pods.push(Pod {
+                    cluster: cluster.clone(),
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                    uid: one.pod_uid.clone(),
+                    service_account: one
+                        .user
+                        .rsplit_once(':')
+                        .map(|(_, account)| account.to_owned()),
+                    node: Some(node),
+                    first: Some(first),
+                    ..Pod::default()
+                });
+                self.pods.len() - 1
+            });
+            let intervals = self.intervals.entry((cluster.clone(), *address)).or_default();
+            let until = Some((Timestamp(last.0 + 1), Ending::Reused));
+            match intervals.iter_mut().find(|interval| interval.pod == pod) {
+                Some(interval) => {
+                    interval.since = interval.since.min(first);
+                    interval.until = interval.until.max_by_time(until);
+                }
+                None => intervals.push(Interval {
+                    pod,
+                    since: first,
+                    until,
+                    sources: BTreeSet::from([Source::Use]),
+                    proof: Vec::new(),
+                }),
+            }
+            intervals.sort_by_key(|interval| (interval.since, interval.pod));
+        }
+    }
+
+    /// The node an identity belongs to: what its token says, else where its pod was bound.
+    pub fn own_node(&self, one: &Use) -> Option<String> {
+        if let Some(node) = one.own_node() {
+            return Some(node.to_owned());
+        }
+        let (namespace, name) = one.bound_pod()?;
+        let pod = self.pods.iter().rev().find(|pod| {
+            pod.cluster == one.cluster
+                && pod.namespace == namespace
+                && pod.name == name
+                && (one.pod_uid.is_none() || pod.uid.is_none() || pod.uid == one.pod_uid)
+        })?;
+        pod.node.clone()
+    }
+
+    /// The one node, not `own`, whose pods fill the neighbourhood of `address` while `own`'s pods
+    /// live elsewhere; only where no network is known from bodies.
+    pub fn neighbours_of_other_node(
+        &self,
+        cluster: &str,
+        address: IpAddr,
+        own: &str,
+    ) -> Option<&str> {
+        if self.networks.get(cluster).is_some_and(|networks| !networks.is_empty()) {
+            return None;
+        }
+        let block = Network::around(address, neighbourhood(address));
+        let here = self.blocks.get(&(cluster.to_owned(), block))?;
+        if here.get(own).map_or(0, BTreeSet::len) > 1 {
+            return None;
+        }
+        let own_lives_elsewhere = self.blocks.iter().any(|((of, other), nodes)| {
+            of == cluster && *other != block && nodes.get(own).is_some_and(|pods| pods.len() > 1)
+        });
+        let mut others = here.iter().filter(|(node, _)| *node != own);
+        match (others.next(), others.next()) {
+            (Some((node, pods)), None) if pods.len() > 1 && own_lives_elsewhere => Some(node),
+            _ => None,
+        }
+    }
+
+    /// Says whether an address lies in a network that the evidence names as one of pods.
+    pub fn in_pod_network(&self, cluster: &str, address: IpAddr) -> bool {
+        self.networks.get(cluster).is_some_and(|all| all.iter().any(|n| n.contains(address)))
+            || self.subnet_node(cluster, address).is_some()
+    }
+
+    /// Says whether the whole pod network of the address's family is known.
+    pub fn knows_pod_network(&self, cluster: &str, address: IpAddr) -> bool {
+        self.networks.get(cluster).is_some_and(|all| {
+            all.iter().any(|network| network.address.is_ipv4() == address.is_ipv4())
+        })
+    }
+
+    /// The node whose pods get their addresses from the network around `address`.
+    pub fn subnet_node(&self, cluster: &str, address: IpAddr) -> Option<&str> {
+        self.node_of_subnet
+            .get(cluster)?
+            .iter()
+            .filter(|(subnet, _)| subnet.contains(address))
+            .max_by_key(|(subnet, _)| subnet.prefix)
+            .map(|(_, node)| node.as_str())
+    }
+
+    /// The node whose own address this is.
+    pub fn node_address(&self, cluster: &str, address: IpAddr) -> Option<&str> {
+        self.node_of_address.get(&(cluster.to_owned(), address)).map(String::as_str)
+    }
+
+    /// All intervals of an address, in order of time.
+    pub fn intervals_of(&self, cluster: &str, address: IpAddr) -> &[Interval] {
+        self.intervals.get(&(cluster.to_owned(), address)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whom the address stood for at `time`.
+    pub fn owner_at(&self, cluster: &str, address: IpAddr, time: Timestamp) -> Owner<'_> {
+        if address.is_loopback() {
+            return Owner::Loopback;
+        }
+        let key = (cluster.to_owned(), address);
+        let held = self.intervals.get(&key).into_iter().flatten();
+        // The latest start wins where two intervals overlap.
+        if let Some(interval) = held.filter(|interval| interval.holds_at(time)).last() {
+            if let Some(pod) = self.pods.get(interval.pod) {
+                return Owner::Pod(pod, interval);
+            }
+        }
+        if let Some(why) = self.shared.get(&key) {
+            return Owner::Shared(why);
+        }
+        if let Some(node) = self.node_of_address.get(&key) {
+            return Owner::Node(node);
+        }
+        if let Some(service) = self.balancers.get(&key) {
+            return Owner::Balancer(service);
+        }
+        if self.in_pod_network(cluster, address) || self.intervals.contains_key(&key) {
+            return Owner::PodNetwork { node: self.subnet_node(cluster, address) };
+        }
+        Owner::Unknown
+    }
+
+    /// Pods that were on `node` at `time` as far as the evidence shows: the candidates behind a
+    /// node's address.
+    pub fn pods_on(&self, cluster: &str, node: &str, time: Timestamp) -> Vec<&Pod> {
+        self.pods
+            .iter()
+            .filter(|pod| pod.cluster == cluster && pod.node.as_deref() == Some(node))
+            .filter(|pod| pod.first.is_none_or(|first| first <= time))
+            .filter(|pod| pod.ended.is_none_or(|(ended, _)| time < ended))
+            .collect()
+    }
+
+    /// All addresses a pod had.
+    pub fn addresses_of(&self, pod: usize) -> Vec<(IpAddr, &Interval)> {
+        self.intervals
+            .iter()
+            .flat_map(|((_, address), all)| all.iter().map(move |one| (*address, one)))
+            .filter(|(_, interval)| interval.pod == pod)
+            .collect()
+    }
+
+    /// All clusters that anything is known about.
+    pub fn clusters(&self) -> BTreeSet<&str> {
+        let nodes = self.nodes.keys().map(|(cluster, _)| cluster.as_str());
+        let pods = self.pods.iter().map(|pod| pod.cluster.as_str());
+        nodes.chain(pods).chain(self.networks.keys().map(String::as_str)).collect()
+    }
+
+    /// One phrase on whom the address stood for at `time`, with what may not be concluded.
+    pub fn describe(&self, cluster: &str, address: IpAddr, time: Timestamp) -> String {
+        match self.owner_at(cluster, address, time) {
+            Owner::Pod(pod, _) => format!("pod {}", pod.title()),
+            Owner::Node(node) => format!("node {node}, pod not identifiable"),
+            Owner::Shared(why) => format!("shared, identifies nobody ({why})"),
+            Owner::Balancer(service) => format!("load balancer of {service}, identifies nobody"),
+            Owner::PodNetwork { node: Some(node) } => {
+                format!("pod network of node {node}, owner not known at that moment")
+            }
+            Owner::PodNetwork { node: None } => {
+                "pod network, owner not known at that moment".to_owned()
+            }
+            Owner::Loopback => "the API server's own host".to_owned(),
+            Owner::Unknown => "not known".to_owned(),
+        }
+    }
+}
+
+trait LaterEnd {
+    fn max_by_time(self, other: Self) -> Self;
+}
+
+impl LaterEnd for Option<(Timestamp, Ending)> {
+    fn max_by_time(self, other: Self) -> Self {
+        match (self, other) {
+            (Some(a), Some(b)) => Some(if b.0 > a.0 { b } else { a }),
+            // No end is the latest end.
+            _ => None,
+        }
+    }
+}
+
+/// Length of the prefix of a neighbourhood of pods, where no mask is known.
+fn neighbourhood(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 24 } else { 64 }
+}
+
+enum Meaning<'u> {
+    Shared(String),
+    Node(String),
+    Pods(Vec<&'u Use>),
+    Nothing,
+}
+
+/// What it means that these identities used one address.
+fn meaning<'u>(uses: &[&'u Use], own_node: impl Fn(&Use) -> Option<String>) -> Meaning<'u> {
+    let mut identities: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut kubelets: BTreeSet<&str> = BTreeSet::new();
+    for one in uses {
+        if let Some(node) = own_node(one) {
+            identities.entry(node).or_default().insert(one.identity());
+        }
+        kubelets.extend(one.user.strip_prefix("system:node:"));
+    }
+    if kubelets.len() > 1 {
+        return Meaning::Shared(format!("used by the kubelets of {} nodes", kubelets.len()));
+    }
+    let mut counts: Vec<(usize, String)> =
+        identities.iter().map(|(node, who)| (who.len(), node.clone())).collect();
+    counts.sort_by(|a, b| b.cmp(a));
+    match (counts.first(), counts.get(1)) {
+        (None, _) => Meaning::Nothing,
+        // One stranger among many of one node: the address is that node's, the stranger is not.
+        (Some((most, node)), Some(_))
+            if *most >= 3 && counts.iter().skip(1).map(|(n, _)| n).sum::<usize>() == 1 =>
+        {
+            Meaning::Node(node.clone())
+        }
+        (Some(_), Some(_)) => {
+            Meaning::Shared(format!("used by identities of {} nodes", counts.len()))
+        }
+        (Some((_, node)), None) => {
+            let kubelet = kubelets.contains(node.as_str());
+            if kubelet || pods_at_once(uses) {
+                Meaning::Node(node.clone())
+            } else {
+                Meaning::Pods(uses.iter().copied().filter(|one| one.pod.is_some()).collect())
+            }
+        }
+    }
+}
+
+/// Says whether two pods used the address at overlapping times, which no pod address allows.
+fn pods_at_once(uses: &[&Use]) -> bool {
+    let mut spans: BTreeMap<String, (Timestamp, Timestamp)> = BTreeMap::new();
+    for one in uses.iter().filter(|one| one.pod.is_some()) {
+        if let (Some(first), Some(last)) = (one.first, one.last) {
+            let span = spans.entry(one.identity()).or_insert((first, last));
+            *span = (span.0.min(first), span.1.max(last));
+        }
+    }
+    let mut spans: Vec<(Timestamp, Timestamp)> = spans.into_values().collect();
+    spans.sort_unstable();
+    spans.windows(2).any(|pair| match pair {
+        [(_, end), (start, _)] => start <= end,
+        _ => false,
+    })
+}

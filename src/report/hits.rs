@@ -1,0 +1,291 @@
+//! Hits become lines: a table, JSON lines, CSV, or the original bytes.
+
+use std::io::Write;
+
+use serde_json::Value;
+
+use crate::event::field::Field;
+use crate::event::json::Tape;
+use crate::event::time::Timestamp;
+use crate::report::embed::embed;
+use crate::report::error::ReportError;
+use crate::report::renderer::View;
+use crate::report::renderers::csv::write_error;
+use crate::report::renderers::csv::writer;
+use crate::report::sanitize;
+use crate::report::table::TableWriter;
+use crate::search::evidence::EventId;
+use crate::search::evidence::Evidence;
+use crate::search::evidence::Hit;
+use crate::search::evidence::Row;
+use crate::search::evidence::StoredEvent;
+
+/// So many hits are held in memory at once.
+const PIECE: usize = 1024;
+
+/// How hits are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HitFormat {
+    /// Aligned columns.
+    Table,
+    /// One object per hit.
+    Jsonl,
+    /// RFC 4180.
+    Csv,
+    /// The original bytes.
+    Raw,
+}
+
+/// A column that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its head, as typed.
+    pub name: String,
+    /// What it shows.
+    pub field: Field,
+}
+
+/// Writes `hits` in their order; `columns` are the ones asked for, if any were.
+///
+/// # Errors
+/// When writing fails or an event cannot be read.
+pub fn write_hits(
+    evidence: &dyn Evidence,
+    hits: &[Hit],
+    format: HitFormat,
+    columns: Option<&[Column]>,
+    view: &View<'_>,
+    out: &mut dyn Write,
+) -> Result<(), ReportError> {
+    match format {
+        HitFormat::Table => write_table(evidence, hits, columns, view, out),
+        HitFormat::Jsonl => write_jsonl(evidence, hits, columns, view, out),
+        HitFormat::Csv => write_csv(evidence, hits, columns, out),
+        HitFormat::Raw => write_raw(evidence, hits, view, out),
+    }
+}
+
+fn write_raw(
+    evidence: &dyn Evidence,
+    hits: &[Hit],
+    view: &View<'_>,
+    out: &mut dyn Write,
+) -> Result<(), ReportError> {
+    for hit in hits {
+        let event = evidence.fetch(hit.id)?;
+        if view.terminal {
+            // Bytes that act on a terminal are for files and pipes only.
+            let text = String::from_utf8_lossy(&event.raw);
+            writeln!(out, "{}", sanitize::lines(&text))?;
+        } else {
+            out.write_all(&event.raw)?;
+            out.write_all(b"\n")?;
+        }
+    }
+    Ok(())
+}
+
+fn write_jsonl(
+    evidence: &dyn Evidence,
+    hits: &[Hit],
+    columns: Option<&[Column]>,
+    view: &View<'_>,
+    out: &mut dyn Write,
+) -> Result<(), ReportError> {
+    let mut tape = Tape::default();
+    let fields: Vec<Field> = columns.unwrap_or_default().iter().map(|c| c.field.clone()).collect();
+    for piece in hits.chunks(PIECE) {
+        let ids: Vec<EventId> = piece.iter().map(|hit| hit.id).collect();
+        let rows = if fields.is_empty() { Vec::new() } else { evidence.rows(&ids, &fields)? };
+        for (at, hit) in piece.iter().enumerate() {
+            let stored = evidence.fetch(hit.id)?;
+            let mut line: Vec<u8> = b"{\"event\":".to_vec();
+            line.extend_from_slice(&embed(&stored.event, &mut tape));
+            push_place(&mut line, evidence, hit, &stored);
+            if let (Some(columns), Some(row)) = (columns, rows.get(at)) {
+                let asked: serde_json::Map<String, Value> = columns
+                    .iter()
+                    .zip(row)
+                    .map(|(column, values)| (column.name.clone(), values_value(values)))
+                    .collect();
+                push_entry(&mut line, "fields", &Value::Object(asked));
+            }
+            line.push(b'}');
+            if view.terminal {
+                let text = String::from_utf8_lossy(&line);
+                writeln!(out, "{}", sanitize::json(&text))?;
+            } else {
+                line.push(b'\n');
+                out.write_all(&line)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn push_place(line: &mut Vec<u8>, evidence: &dyn Evidence, hit: &Hit, stored: &StoredEvent) {
+    let place = &stored.place;
+    push_entry(line, "source", &evidence.source_name(place.source).into());
+    push_entry(line, "offset", &place.offset.into());
+    push_entry(line, "line", &place.line.into());
+    if place.item > 0 {
+        push_entry(line, "item", &place.item.into());
+    }
+    if let Some(time) = hit.time {
+        push_entry(line, "time", &time.to_rfc3339().into());
+    }
+    let origin = &stored.origin;
+    let known = [("node", &origin.node), ("cluster", &origin.cluster), ("log", &origin.log)];
+    for (key, value) in known {
+        if let Some(value) = value {
+            push_entry(line, key, &value.as_str().into());
+        }
+    }
+}
+
+fn push_entry(line: &mut Vec<u8>, key: &str, value: &Value) {
+    line.extend_from_slice(format!(",\"{key}\":{value}").as_bytes());
+}
+
+fn values_value(values: &[String]) -> Value {
+    match values {
+        [] => Value::Null,
+        [one] => Value::from(one.as_str()),
+        many => Value::from(many.to_vec()),
+    }
+}
+
+/// The columns of the table where none were asked for; `resource` also shows the subresource, or
+/// the path of a request that is for no resource, and `user` whom somebody acted as.
+const TABLE_HEAD: [&str; 8] =
+    ["time", "user", "verb", "resource", "namespace", "name", "code", "peer"];
+
+fn write_table(
+    evidence: &dyn Evidence,
+    hits: &[Hit],
+    columns: Option<&[Column]>,
+    view: &View<'_>,
+    out: &mut dyn Write,
+) -> Result<(), ReportError> {
+    if hits.is_empty() {
+        return Ok(());
+    }
+    let head: Vec<String> = match columns {
+        Some(columns) => columns.iter().map(|c| sanitize::terminal(&c.name).into_owned()).collect(),
+        None => TABLE_HEAD.map(String::from).to_vec(),
+    };
+    let fields: Vec<Field> = match columns {
+        Some(columns) => columns.iter().map(|column| column.field.clone()).collect(),
+        None => default_fields(),
+    };
+    let mut table = TableWriter::new(head, view.width, view.colour);
+    for piece in hits.chunks(PIECE) {
+        let ids: Vec<EventId> = piece.iter().map(|hit| hit.id).collect();
+        let rows = evidence.rows(&ids, &fields)?;
+        let lines: Vec<Vec<String>> = piece
+            .iter()
+            .zip(&rows)
+            .map(|(hit, row)| {
+                let cells = match columns {
+                    Some(_) => row.iter().map(|values| values.join(", ")).collect(),
+                    None => default_cells(hit, row),
+                };
+                cells.iter().map(|cell: &String| sanitize::terminal(cell).into_owned()).collect()
+            })
+            .collect();
+        table.write_rows(&lines, out)?;
+    }
+    Ok(())
+}
+
+/// What both default layouts are made of, in the order of [`default_cells`].
+fn default_fields() -> Vec<Field> {
+    vec![
+        Field::path("user.username"),
+        Field::path("impersonatedUser.username"),
+        Field::path("verb"),
+        Field::path("objectRef.resource"),
+        Field::path("objectRef.subresource"),
+        Field::path("requestURI"),
+        Field::Namespace,
+        Field::Name,
+        Field::path("responseStatus.code"),
+        Field::Peer,
+        Field::path("auditID"),
+    ]
+}
+
+fn default_cells(hit: &Hit, row: &Row) -> Vec<String> {
+    let cell = |at: usize| row.get(at).map(|values| values.join(", ")).unwrap_or_default();
+    let mut user = cell(0);
+    if !cell(1).is_empty() {
+        user = format!("{user} as {}", cell(1));
+    }
+    let mut resource = cell(3);
+    if !cell(4).is_empty() {
+        resource = format!("{resource}/{}", cell(4));
+    }
+    if resource.is_empty() {
+        resource = cell(5);
+    }
+    let time = hit.time.map(Timestamp::to_rfc3339).unwrap_or_default();
+    vec![time, user, cell(2), resource, cell(6), cell(7), cell(8), cell(9)]
+}
+
+/// The columns of the CSV where none were asked for: the table's, and what leads back.
+const CSV_HEAD: [&str; 16] = [
+    "time",
+    "user",
+    "as",
+    "verb",
+    "resource",
+    "subresource",
+    "uri",
+    "namespace",
+    "name",
+    "code",
+    "peer",
+    "auditID",
+    "source",
+    "offset",
+    "line",
+    "item",
+];
+
+fn write_csv(
+    evidence: &dyn Evidence,
+    hits: &[Hit],
+    columns: Option<&[Column]>,
+    out: &mut dyn Write,
+) -> Result<(), ReportError> {
+    let mut csv = writer(out);
+    let head: Vec<String> = match columns {
+        Some(columns) => columns.iter().map(|c| sanitize::csv_cell(&c.name).into_owned()).collect(),
+        None => CSV_HEAD.map(String::from).to_vec(),
+    };
+    csv.write_record(&head).map_err(write_error)?;
+    let fields: Vec<Field> = match columns {
+        Some(columns) => columns.iter().map(|column| column.field.clone()).collect(),
+        None => default_fields(),
+    };
+    for piece in hits.chunks(PIECE) {
+        let ids: Vec<EventId> = piece.iter().map(|hit| hit.id).collect();
+        for (hit, row) in piece.iter().zip(evidence.rows(&ids, &fields)?) {
+            let mut record: Vec<String> = row
+                .iter()
+                .map(|values| sanitize::csv_cell(&values.join(", ")).into_owned())
+                .collect();
+            if columns.is_none() {
+                record.insert(0, hit.time.map(Timestamp::to_rfc3339).unwrap_or_default());
+                let source = evidence.source_name(hit.place.source);
+                record.push(sanitize::csv_cell(&source).into_owned());
+                record.push(hit.place.offset.to_string());
+                record.push(hit.place.line.to_string());
+                record.push(hit.place.item.to_string());
+            }
+            csv.write_record(&record).map_err(write_error)?;
+        }
+    }
+    csv.flush()?;
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! The generated corpus is what it says it is: valid, repeatable, and counted exactly.
+
+use serde_json::Value;
+use sha2::Digest;
+use sha2::Sha256;
+
+use crate::corpus::CorpusOptions;
+use crate::corpus::FREQUENT_WORD;
+use crate::corpus::Generated;
+use crate::corpus::PROXY;
+use crate::corpus::RARE_WORD;
+use crate::corpus::VARIANTS;
+use crate::corpus::Variant;
+use crate::corpus::generate;
+use crate::corpus::incident_variant;
+use audithound::event::time::Timestamp;
+
+fn lines(options: &CorpusOptions) -> (Vec<Vec<u8>>, Generated) {
+    let mut lines = Vec::new();
+    let generated = generate(options, &mut |line| lines.push(line.to_vec()));
+    (lines, generated)
+}
+
+fn digest(lines: &[Vec<u8>]) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    for line in lines {
+        hash.update(line);
+        hash.update(b"\n");
+    }
+    hash.finalize().to_vec()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
+    let options = CorpusOptions { events: 2_000, ..CorpusOptions::default() };
+    let other = CorpusOptions { seed: 2, ..options.clone() };
+    assert_eq!(digest(&lines(&options).0), digest(&lines(&options).0));
+    assert_ne!(digest(&lines(&options).0), digest(&lines(&other).0));
+}
+
+#[test]
+fn what_was_counted_while_writing_is_found_by_reading() {
+    let options = CorpusOptions { events: 20_000, ..CorpusOptions::default() };
+    let (lines, generated) = lines(&options);
+    let counts = &generated.counts;
+    let events: Vec<Value> = lines.iter().map(|l| serde_json::from_slice(l).unwrap()).collect();
+    let count = |test: &dyn Fn(&Value) -> bool| events.iter().filter(|e| test(e)).count() as u64;
+    let word = |wanted: &str| {
+        lines
+            .iter()
+            .filter(|line| {
+                String::from_utf8_lossy(line)
+                    .split(|c: char| !c.is_alphanumeric())
+                    .any(|word| word.eq_ignore_ascii_case(wanted))
+            })
+            .count() as u64
+    };
+    let denied = |e: &Value| e["user"]["username"] == crate::corpus::world::DENIED_USER;
+    let code = |e: &Value| e["responseStatus"]["code"].as_u64().unwrap();
+    assert_eq!(counts.events, lines.len() as u64);
+    assert_eq!(counts.bytes, lines.iter().map(|l| l.len() as u64 + 1).sum::<u64>());
+    assert_eq!(
+        counts.with_body,
+        count(&|e| e.get("requestObject").is_some() || e.get("responseObject").is_some())
+    );
+    assert_eq!(counts.host_pid, count(&|e| e["requestObject"]["spec"]["hostPID"] == true));
+    assert_eq!(counts.exec, count(&|e| e["objectRef"]["subresource"] == "exec"));
+    assert_eq!(
+        counts.secrets_list,
+        count(&|e| e["objectRef"]["resource"] == "secrets" && e["verb"] == "list")
+    );
+    assert_eq!(counts.rare, word(RARE_WORD));
+    assert_eq!(counts.frequent, word(FREQUENT_WORD));
+    assert_eq!(counts.denied_user, count(&denied));
+    assert_eq!(counts.denied_403, count(&|e| denied(e) && code(e) == 403));
+    let address = generated.vocabulary.denied_address.as_str();
+    assert_eq!(counts.denied_address, count(&|e| e["sourceIPs"][0] == address));
+    assert_eq!(counts.failed, count(&|e| code(e) >= 400));
+    assert_eq!(
+        counts.anonymous_403,
+        count(&|e| e["user"]["username"] == "system:anonymous" && code(e) == 403)
+    );
+    assert_eq!(
+        counts.pod_creates,
+        count(&|e| e["objectRef"]["resource"] == "pods" && e["verb"] == "create")
+    );
+    let share = counts.with_body as f64 / counts.events as f64;
+    assert!((0.25..0.35).contains(&share), "{share} of the events have bodies");
+    let share = counts.frequent as f64 / counts.events as f64;
+    assert!((0.25..0.35).contains(&share), "{share} of the events hold the frequent word");
+    let mean = counts.bytes / counts.events;
+    assert!((1_200..1_400).contains(&mean), "{mean} bytes an event");
+    for needle in
+        [counts.host_pid, counts.exec, counts.secrets_list, counts.rare, counts.denied_address]
+    {
+        assert!(needle > 0, "a needle is missing: {counts:?}");
+    }
+}
+
+#[test]
+fn without_bodies_every_event_is_at_metadata_level() {
+    let options = CorpusOptions { events: 1_000, bodies: false, ..CorpusOptions::default() };
+    let (lines, generated) = lines(&options);
+    assert_eq!(generated.counts.with_body, 0);
+    for line in &lines {
+        let event: Value = serde_json::from_slice(line).unwrap();
+        assert_eq!(event["level"], "Metadata");
+        assert!(event.get("requestObject").is_none() && event.get("responseObject").is_none());
+    }
+}
+
+#[test]
+fn every_variant_of_the_incident_holds_the_events_of_its_truth() {
+    for variant in VARIANTS {
+        let (lines, truth) = incident_variant(7, variant);
+        let mut found = std::collections::BTreeMap::new();
+        for line in &lines {
+            let event: Value = serde_json::from_slice(&line.text).unwrap();
+            let key = (
+                event["auditID"].as_str().unwrap().to_string(),
+                event["stage"] == "ResponseStarted",
+                event["requestReceivedTimestamp"].as_str().unwrap().to_string(),
+            );
+            assert!(found.insert((key, line.log), event).is_none(), "the same event twice");
+        }
+        let lists =
+            [&truth.steps, &truth.consequences, &truth.hypotheses, &truth.innocent, &truth.second];
+        for step in lists.into_iter().flatten() {
+            assert!(!step.claim.is_empty(), "{variant:?} {} has no claim", step.step);
+            for wanted in &step.events {
+                let time = Timestamp(wanted.received).to_rfc3339();
+                let hits = found
+                    .keys()
+                    .filter(|((id, started, at), _)| {
+                        *id == wanted.audit_id && *started == wanted.started && *at == time
+                    })
+                    .count();
+                assert_eq!(hits, 1, "{variant:?} {} {wanted:?}", step.step);
+            }
+        }
+        let text: Vec<&[u8]> = lines.iter().map(|line| line.text.as_slice()).collect();
+        let holds = |needle: &str| {
+            text.iter()
+                .filter(|line| memchr::memmem::find(line, needle.as_bytes()).is_some())
+                .count()
+        };
+        assert_eq!(holds("credential-id") == 0, variant == Variant::NoCredentialIds);
+        assert_eq!(holds("requestObject") == 0, variant == Variant::BodiesStripped);
+        assert_eq!(holds(PROXY) > 0, variant == Variant::ProxyInFront);
+        let aggregated = lines.iter().filter(|line| line.log != "kube-apiserver").count();
+        assert_eq!(aggregated, usize::from(variant == Variant::AggregatedServer));
+        let ids = truth.audit_ids().len();
+        match variant {
+            Variant::ClientSetAuditId => assert_eq!(ids, 8),
+            Variant::AggregatedServer => assert_eq!(ids, 20),
+            _ => assert_eq!(ids, 19, "{variant:?}"),
+        }
+    }
+}
