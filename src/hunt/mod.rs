@@ -6,5 +6,6 @@ pub mod pack;
 pub mod pivot;
 pub mod pivot_registry;
 pub mod pivots;
+pub mod investigate;
 pub mod state;
 pub mod timeline;
