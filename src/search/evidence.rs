@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use rayon::iter::IntoParallelRefIterator;
+use rayon::iter::ParallelIterator;
+
 use crate::event::field::Field;
 use crate::event::place::Origin;
 use crate::event::place::Place;
@@ -107,11 +110,32 @@ pub trait Evidence: Sync {
     /// What kept the question from being answered; never "nothing found".
     fn search(&self, question: &QueryAst, options: &SearchOptions) -> Result<Hits, SearchError>;
 
+    /// Answers many questions at once, in their order; an implementation may answer what they
+    /// share only once.
+    ///
+    /// # Errors
+    /// As [`Self::search`], for the first question that fails.
+    fn search_all(
+        &self,
+        questions: &[QueryAst],
+        options: &SearchOptions,
+    ) -> Result<Vec<Hits>, SearchError> {
+        questions.par_iter().map(|question| self.search(question, options)).collect()
+    }
+
     /// Returns an event with its bytes.
     ///
     /// # Errors
     /// When the store is damaged or the referenced source is gone.
     fn fetch(&self, id: EventId) -> Result<StoredEvent, SearchError>;
+
+    /// Returns many events with their bytes, in the order of `ids`; faster than one by one.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    fn fetch_many(&self, ids: &[EventId]) -> Result<Vec<StoredEvent>, SearchError> {
+        ids.iter().map(|id| self.fetch(*id)).collect()
+    }
 
     /// Returns the values of `fields` for each of `ids`, in the same order.
     ///

@@ -4,10 +4,7 @@
 //! mapped (pySigma `ecs_kubernetes` and Leonidas' pipeline are the only published mappings), and
 //! pod specs are found wherever a workload keeps them.
 
-use crate::event::field::ALIASES;
-use crate::event::field::FIELDS;
 use crate::event::field::Field;
-use crate::event::field::FieldKind;
 use crate::sigma::rule::NeededLevel;
 
 /// The fields that one name of a rule stands for; a condition holds if it holds for any of them.
@@ -104,43 +101,7 @@ pub fn resolve(name: &str) -> Option<Resolved> {
     if let Some(below) = name.strip_prefix("container.") {
         return many(in_containers(below));
     }
-    query_field(name).and_then(one)
-}
-
-/// Resolves a name as a query would.
-fn query_field(name: &str) -> Option<Field> {
-    if let Some(alias) = ALIASES.iter().find(|alias| alias.name == name) {
-        return Some(Field::path(alias.stands_for));
-    }
-    let pseudo = match name {
-        "level" => Some(Field::Level),
-        "who" => Some(Field::Who),
-        "ns" => Some(Field::Namespace),
-        "name" => Some(Field::Name),
-        "peer" => Some(Field::Peer),
-        "time" => Some(Field::Time),
-        "took" => Some(Field::Took),
-        "hour" => Some(Field::Hour),
-        "weekday" => Some(Field::Weekday),
-        "source" => Some(Field::Source),
-        "node" => Some(Field::Node),
-        "cluster" => Some(Field::Cluster),
-        "log" => Some(Field::Log),
-        "flag" => Some(Field::Flag),
-        _ => None,
-    };
-    if pseudo.is_some() {
-        return pseudo;
-    }
-    if let Some(path) = name.strip_prefix("envelope.") {
-        return Some(Field::Envelope(path.to_owned()));
-    }
-    let known = FIELDS.iter().any(|row| {
-        row.name == name
-            || (row.kind == FieldKind::Open
-                && name.strip_prefix(row.name).is_some_and(|rest| rest.starts_with('.')))
-    });
-    known.then(|| Field::path(name))
+    crate::query::resolve::resolve(name).ok().and_then(one)
 }
 
 /// The audit level at which some of `fields` can be there.

@@ -6,3 +6,4 @@ mod cli;
 #[path = "../../benches/corpus/mod.rs"]
 mod corpus;
 mod fixtures;
+mod pivots;
