@@ -1,5 +1,6 @@
 //! What must be looked at and replaced next, and what the evidence cannot tell.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::event::field::Field;
@@ -40,7 +41,11 @@ pub fn advise(trail: &mut Trail<'_>, story: &mut Story) -> Result<(), SearchErro
 }
 
 fn task(what: String, why: &str, question: Option<&QueryAst>) -> Task {
-    Task { what, why: why.to_owned(), question: question.map(ToString::to_string).unwrap_or_default() }
+    Task {
+        what,
+        why: why.to_owned(),
+        question: question.map(ToString::to_string).unwrap_or_default(),
+    }
 }
 
 fn add(list: &mut Vec<Task>, task: Task) {
@@ -52,12 +57,19 @@ fn add(list: &mut Vec<Task>, task: Task) {
 fn credentials(trail: &Trail<'_>, story: &mut Story) {
     for suspect in &trail.suspects {
         let bound = suspect.pod.as_ref().map_or_else(
-            || "it is bound to nothing: it stays valid until it expires or its owner is removed".to_owned(),
+            || {
+                "it is bound to nothing: it stays valid until it expires or its owner is removed"
+                    .to_owned()
+            },
             |pod| format!("it is bound to pod {pod}: deleting that pod makes it invalid"),
         );
         add(
             &mut story.rotate,
-            task(format!("credential {} of {}", suspect.label, suspect.user), &bound, Some(&suspect.question)),
+            task(
+                format!("credential {} of {}", suspect.label, suspect.user),
+                &bound,
+                Some(&suspect.question),
+            ),
         );
     }
     for found in trail.found.values().filter(|found| found.role == Role::Binding) {
@@ -66,7 +78,11 @@ fn credentials(trail: &Trail<'_>, story: &mut Story) {
         add(
             &mut story.check_next,
             task(
-                format!("whether {} {} is to exist, and who asked for it", event.resource, event.object()),
+                format!(
+                    "whether {} {} is to exist, and who asked for it",
+                    event.resource,
+                    event.object()
+                ),
                 "it allowed the requests of the story",
                 Some(&question),
             ),
@@ -77,7 +93,8 @@ fn credentials(trail: &Trail<'_>, story: &mut Story) {
 fn secrets(story: &mut Story) {
     let mut tasks = Vec::new();
     for step in &story.steps {
-        for event in step.events.iter().filter(|e| e.resource == "secrets" && is_read(e) && !e.failed())
+        for event in
+            step.events.iter().filter(|e| e.resource == "secrets" && is_read(e) && !e.failed())
         {
             let what = match (event.namespace.as_str(), event.name.as_str()) {
                 ("", "") => "every secret of the cluster".to_owned(),
@@ -86,7 +103,8 @@ fn secrets(story: &mut Story) {
             };
             tasks.push(Task {
                 what,
-                why: "it was read with the stolen credential; what it held was never logged".to_owned(),
+                why: "it was read with the stolen credential; what it held was never logged"
+                    .to_owned(),
                 question: step.question.clone(),
             });
         }
@@ -141,14 +159,17 @@ fn nodes(trail: &mut Trail<'_>, story: &mut Story, made: &[Made]) -> Result<(), 
             is("objectRef.subresource", "status"),
         ]);
         let users = trail.ask.values(question.clone(), Field::path("user.username"))?;
-        let nodes: BTreeSet<&str> = users.iter().filter_map(|(user, _)| node_of_user(user)).collect();
+        let nodes: BTreeSet<&str> =
+            users.iter().filter_map(|(user, _)| node_of_user(user)).collect();
         let escape = dangerous.contains(&(one.namespace.clone(), one.name.clone()));
         for node in &nodes {
             if escape {
                 add(
                     &mut story.rotate,
                     task(
-                        format!("node {node}: its kubelet certificate and the tokens and secrets of every pod on it"),
+                        format!(
+                            "node {node}: its kubelet certificate and the tokens and secrets of every pod on it"
+                        ),
                         "a pod with settings that lead out of the container ran there",
                         Some(&question),
                     ),
@@ -166,7 +187,10 @@ fn nodes(trail: &mut Trail<'_>, story: &mut Story, made: &[Made]) -> Result<(), 
         if nodes.is_empty() {
             trail.undecided(
                 "pod-to-node",
-                format!("no kubelet wrote a status of pod {}/{}: where it ran is not known", one.namespace, one.name),
+                format!(
+                    "no kubelet wrote a status of pod {}/{}: where it ran is not known",
+                    one.namespace, one.name
+                ),
                 &question,
             );
         }
@@ -225,7 +249,10 @@ fn unknown(trail: &mut Trail<'_>, story: &mut Story) {
         say(&mut notes, "how the credential was taken: reading a token inside a container or on a node is no request to the API".to_owned());
     }
     if used(&|e| matches!(e.subresource.as_str(), "exec" | "attach")) {
-        say(&mut notes, "what was typed in the session: only its opening and its end are logged".to_owned());
+        say(
+            &mut notes,
+            "what was typed in the session: only its opening and its end are logged".to_owned(),
+        );
     }
     if used(&|e| e.resource == "secrets" && is_read(e)) {
         say(&mut notes, "what the secrets held and which of them were looked at: bodies of secrets are logged in no profile".to_owned());
@@ -236,26 +263,38 @@ fn unknown(trail: &mut Trail<'_>, story: &mut Story) {
         .filter(|step| step.details.iter().any(|detail| detail.contains("no body was logged")))
         .collect();
     if !bare.is_empty() {
-        say(&mut notes, format!(
-            "{} steps have no body at their level (Metadata): image, command, settings or subjects are not decidable from them",
-            bare.len()
-        ));
+        say(
+            &mut notes,
+            format!(
+                "{} steps have no body at their level (Metadata): image, command, settings or subjects are not decidable from them",
+                bare.len()
+            ),
+        );
     }
     for step in bare {
         for event in &step.events {
             trail.undecidable.push(crate::hunt::investigate::story::Undecidable {
                 step: "payload",
-                why: format!("{} {} {}: no body was logged at level {}", event.verb, event.what(), event.object(), event.level),
+                why: format!(
+                    "{} {} {}: no body was logged at level {}",
+                    event.verb,
+                    event.what(),
+                    event.object(),
+                    event.level
+                ),
                 question: step.question.clone(),
             });
         }
     }
     for forgery in &trail.ledgers.addresses.forgeries {
         if forgery.cluster == trail.cluster {
-            say(&mut notes, format!(
-                "{} wrote the status of pod {} at {}: its addresses are not believed",
-                forgery.user, forgery.pod, forgery.time
-            ));
+            say(
+                &mut notes,
+                format!(
+                    "{} wrote the status of pod {} at {}: its addresses are not believed",
+                    forgery.user, forgery.pod, forgery.time
+                ),
+            );
         }
     }
     say(&mut notes, "API discovery, what happens inside containers, and anything before the first event of the evidence".to_owned());
@@ -304,20 +343,23 @@ pub fn join_by_audit_id(trail: &mut Trail<'_>) -> Result<(), SearchError> {
         }
     }
     for id in foreign {
-        say(&mut trail.notes, format!(
-            "auditID {id} stands on other requests too, which are not part of the story: a client may choose it"
-        ));
+        say(
+            &mut trail.notes,
+            format!(
+                "auditID {id} stands on other requests too, which are not part of the story: a client may choose it"
+            ),
+        );
     }
-    let mut requests: std::collections::BTreeMap<&str, BTreeSet<(&str, &str, Option<i64>)>> =
-        std::collections::BTreeMap::new();
+    let mut requests: BTreeMap<&str, BTreeSet<Request<'_>>> = BTreeMap::new();
     for found in trail.found.values() {
         let event = &found.event;
         if event.log.is_empty() || !crate::ledger::usage::is_aggregated(Some(&event.log)) {
             let time = event.time.map(|time| time.0);
-            requests
-                .entry(&event.audit_id)
-                .or_default()
-                .insert((&event.verb, &event.request_uri, time));
+            requests.entry(&event.audit_id).or_default().insert((
+                &event.verb,
+                &event.request_uri,
+                time,
+            ));
         }
     }
     let chosen: Vec<String> = requests
@@ -333,6 +375,9 @@ pub fn join_by_audit_id(trail: &mut Trail<'_>) -> Result<(), SearchError> {
     }
     Ok(())
 }
+
+/// Verb, URI and time: what tells two requests apart where the auditID does not.
+type Request<'r> = (&'r str, &'r str, Option<i64>);
 
 fn near(a: &TimelineEvent, b: &TimelineEvent) -> bool {
     match (a.time, b.time) {

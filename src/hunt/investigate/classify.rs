@@ -35,8 +35,13 @@ pub const DENIED: Class =
 pub const REVIEW: Class =
     class("review", "Discovery", "T1069.003", "Permission Groups Discovery: Cloud Groups", true);
 /// Reading secrets.
-pub const SECRETS: Class =
-    class("secrets", "Credential Access", "T1552.007", "Unsecured Credentials: Container API", true);
+pub const SECRETS: Class = class(
+    "secrets",
+    "Credential Access",
+    "T1552.007",
+    "Unsecured Credentials: Container API",
+    true,
+);
 /// Having a token made.
 pub const TOKEN: Class =
     class("token", "Credential Access", "T1528", "Steal Application Access Token", true);
@@ -79,8 +84,7 @@ pub const SCHEDULE: Class = class(
     true,
 );
 /// Putting itself between the API and its users.
-pub const HOOK: Class =
-    class("hook", "Persistence", "T1546", "Event Triggered Execution", true);
+pub const HOOK: Class = class("hook", "Persistence", "T1546", "Event Triggered Execution", true);
 /// Removing traces.
 pub const TRACES: Class = class("traces", "Stealth", "T1070", "Indicator Removal", true);
 /// Weakening what watches or protects.
@@ -89,8 +93,7 @@ pub const IMPAIR: Class =
 /// Deleting.
 pub const DESTROY: Class = class("destroy", "Impact", "T1485", "Data Destruction", true);
 /// Changing data.
-pub const MANIPULATE: Class =
-    class("manipulate", "Impact", "T1565", "Data Manipulation", true);
+pub const MANIPULATE: Class = class("manipulate", "Impact", "T1565", "Data Manipulation", true);
 /// Acting as somebody else.
 pub const IMPERSONATE: Class =
     class("impersonate", "Privilege Escalation", "T1134", "Access Token Manipulation", true);
@@ -171,7 +174,10 @@ fn write_class(event: &TimelineEvent, dangerous: bool) -> Class {
             _ => DEPLOY,
         },
         "namespaces" | "projectrequests" | "projects" if !deletes => NAMESPACE,
-        "rolebindings" | "clusterrolebindings" | "roles" | "clusterroles"
+        "rolebindings"
+        | "clusterrolebindings"
+        | "roles"
+        | "clusterroles"
         | "securitycontextconstraints"
             if !deletes =>
         {
@@ -224,5 +230,7 @@ pub fn argv(event: &TimelineEvent) -> Vec<String> {
 
 /// Whether a list is a further page of one that began before.
 pub fn is_next_page(event: &TimelineEvent) -> bool {
-    query_pairs(&event.request_uri).iter().any(|(key, value)| key == "continue" && !value.is_empty())
+    query_pairs(&event.request_uri)
+        .iter()
+        .any(|(key, value)| key == "continue" && !value.is_empty())
 }

@@ -7,8 +7,8 @@ use crate::hunt::investigate::ask::POD_NAME;
 use crate::hunt::investigate::ask::POD_UID;
 use crate::hunt::investigate::ask::is;
 use crate::hunt::investigate::ask::phrase;
-use crate::hunt::timeline::TimelineEvent;
 use crate::hunt::investigate::trail::Trail;
+use crate::hunt::timeline::TimelineEvent;
 use crate::ledger::network::parse_address;
 use crate::query::ast::QueryAst;
 use crate::query::ast::Test;
@@ -94,7 +94,9 @@ fn of_field(question: &QueryAst) -> Option<Clue> {
     let QueryAst::Field { field, test } = question else { return None };
     let text = match test {
         Test::Equals { text, .. } => text.clone(),
-        Test::Network { address, prefix } if *prefix == if address.is_ipv4() { 32 } else { 128 } => {
+        Test::Network { address, prefix }
+            if *prefix == if address.is_ipv4() { 32 } else { 128 } =>
+        {
             address.to_string()
         }
         _ => return None,

@@ -93,7 +93,10 @@ pub fn reactions(trail: &mut Trail<'_>) -> Result<Vec<Consequence>, SearchError>
         let until = trail.ask.range.until.unwrap_or(Timestamp(i64::MAX));
         let events = trail.ask.between(question.clone(), since, until, MAX_REACTIONS)?;
         if events.len() == MAX_REACTIONS {
-            say(&mut trail.notes, format!("only the first {MAX_REACTIONS} reactions to {question} are listed"));
+            say(
+                &mut trail.notes,
+                format!("only the first {MAX_REACTIONS} reactions to {question} are listed"),
+            );
         }
         for event in events {
             if trail.found.contains_key(&event.id) {

@@ -56,25 +56,38 @@ impl Trail<'_> {
             .collect();
         let ledger = &self.ledgers.addresses;
         let mut owners: BTreeSet<usize> = BTreeSet::new();
-        let mut others = Vec::new();
+        let mut others = 0_usize;
+        let mut own = Vec::new();
         for event in denied {
             let Some(time) = event.time else { continue };
-            match ledger.owner_at(&self.cluster, address, time) {
+            let owner = ledger.owner_at(&self.cluster, address, time);
+            if matches!(owner, Owner::Shared(_) | Owner::Balancer(_) | Owner::Loopback) {
+                others += 1;
+                continue;
+            }
+            if !self.is_strange_here(&event, &owner)? {
+                own.push(event);
+                continue;
+            }
+            let (confidence, why) = match owner {
                 Owner::Pod(pod, interval) => {
                     owners.insert(interval.pod);
-                    let why = format!("refused while the address {text} belonged to pod {}", pod.title());
-                    self.take(event, Role::Denied, Confidence::High, &why, &denials);
+                    let why =
+                        format!("refused while the address {text} belonged to pod {}", pod.title());
+                    (Confidence::High, why)
                 }
-                Owner::Shared(_) | Owner::Balancer(_) | Owner::Loopback => others.push(event),
-                Owner::Node(node) => {
-                    let why = format!("refused from {text}, the address of node {node}: which pod it was cannot be told");
-                    self.take(event, Role::Denied, Confidence::Medium, &why, &denials);
-                }
-                Owner::PodNetwork { .. } | Owner::Unknown => {
-                    let why = format!("refused from {text}, whose owner at that moment is not known");
-                    self.take(event, Role::Denied, Confidence::Medium, &why, &denials);
-                }
-            }
+                Owner::Node(node) => (
+                    Confidence::Medium,
+                    format!(
+                        "refused from {text}, the address of node {node}: which pod it was cannot be told"
+                    ),
+                ),
+                _ => (
+                    Confidence::Medium,
+                    format!("refused from {text}, whose owner at that moment is not known"),
+                ),
+            };
+            self.take(event, Role::Denied, confidence, &why, &denials);
         }
         let mut times: Vec<Timestamp> = self
             .found
@@ -95,10 +108,37 @@ impl Trail<'_> {
                 owners.insert(interval.pod);
             }
         }
+        for event in own {
+            let time = event.time.unwrap_or(Timestamp(0));
+            let Owner::Pod(pod, interval) = ledger.owner_at(&self.cluster, address, time) else {
+                others += 1;
+                continue;
+            };
+            // A pod that lacks a right is no attacker; one that was taken over says more by it.
+            if owners.contains(&interval.pod) {
+                let why = format!("the account of pod {} itself is refused there too", pod.title());
+                self.take(event, Role::Denied, Confidence::Medium, &why, &denials);
+            } else if times.is_empty() {
+                let why = format!(
+                    "the account of pod {} is refused from its own address: it may only lack a right",
+                    pod.title()
+                );
+                owners.insert(interval.pod);
+                self.take(event, Role::Denied, Confidence::Low, &why, &denials);
+            } else {
+                others += 1;
+            }
+        }
+        if others > 0 {
+            self.bystander(
+                format!("other identities at {text}"),
+                format!("{others} refusals of identities that belong there, or of nobody who can be named, are not followed"),
+            );
+        }
         self.own_identity_after_refusals(text)?;
         self.judge_owners(text, address, &owners, &times)?;
         if times.is_empty() && self.claims(text)? == 0 {
-            let what = if others.is_empty() {
+            let what = if others == 0 {
                 "was refused nothing, and no identity was used from it that belongs elsewhere"
             } else {
                 "identifies nobody, so its refusals are not followed"
@@ -108,12 +148,41 @@ impl Trail<'_> {
         Ok(())
     }
 
+    /// Whether an identity does not belong where it was refused: it is nobody, its credential is
+    /// used astray, or the pod of the address runs as somebody else.
+    fn is_strange_here(
+        &self,
+        event: &TimelineEvent,
+        owner: &Owner<'_>,
+    ) -> Result<bool, SearchError> {
+        if event.user.is_empty() || event.user == "system:anonymous" {
+            return Ok(true);
+        }
+        let Some(key) = self.key_of(event)? else { return Ok(false) };
+        let Some(credential) = self.credential(&key) else { return Ok(false) };
+        let bound = credential.bound();
+        if let Owner::Pod(pod, _) = owner {
+            let account = crate::ledger::usage::service_account(&event.user);
+            let named = credential.pod.is_some() || credential.pod_uid.is_some();
+            return Ok(if named {
+                !bound.is_pod(pod)
+            } else {
+                pod.service_account
+                    .as_deref()
+                    .is_some_and(|own| account != Some((pod.namespace.as_str(), own)))
+            });
+        }
+        let judgement = self.judge_event(&bound, event);
+        Ok(matches!(judgement, Judgement::Away(..)))
+    }
+
     /// An identity that was refused from an address of the story and then got on.
     fn own_identity_after_refusals(&mut self, text: &str) -> Result<(), SearchError> {
         let refused: Vec<TimelineEvent> = self
             .found
             .values()
             .filter(|found| found.role == Role::Denied && found.event.peer() == text)
+            .filter(|found| found.confidence > Confidence::Low)
             .map(|found| found.event.clone())
             .collect();
         let mut done: BTreeSet<(String, String)> = BTreeSet::new();
@@ -190,7 +259,9 @@ impl Trail<'_> {
                 } else {
                     format!("; {} candidates, among them {}", pods.len(), names.join(", "))
                 };
-                let why = format!("{text} is the address of node {node}: the pod behind it is not identifiable{candidates}");
+                let why = format!(
+                    "{text} is the address of node {node}: the pod behind it is not identifiable{candidates}"
+                );
                 self.undecided("address-to-pod", why, &naming);
             }
             Owner::Shared(why) | Owner::Balancer(why) => {
@@ -199,11 +270,15 @@ impl Trail<'_> {
             }
             Owner::PodNetwork { node } => {
                 let node = node.map(|node| format!(" of node {node}")).unwrap_or_default();
-                let why = format!("{text} lies in the pod network{node}, and no event says whose it was at that moment (bodies of pods/status are needed)");
+                let why = format!(
+                    "{text} lies in the pod network{node}, and no event says whose it was at that moment (bodies of pods/status are needed)"
+                );
                 self.undecided("address-to-pod", why, &naming);
             }
             Owner::Unknown => {
-                let why = format!("no event says whose address {text} was at that moment (bodies of pods/status are needed)");
+                let why = format!(
+                    "no event says whose address {text} was at that moment (bodies of pods/status are needed)"
+                );
                 self.undecided("address-to-pod", why, &naming);
             }
         }
@@ -225,8 +300,7 @@ impl Trail<'_> {
             if event.time.is_some_and(|time| time >= until) {
                 break;
             }
-            let believed = crate::ledger::usage::node_of_user(&event.user).is_some()
-                || crate::query::platform::is_platform(&event.user);
+            let believed = crate::ledger::observe::may_write_status(&event.user);
             let body = self.ask.body(&event)?;
             if believed && gives_address(at(&body, &["requestObject"]), text) {
                 let why = format!("gives the address {text} to pod {}", pod.title());
@@ -236,9 +310,15 @@ impl Trail<'_> {
         }
         if !proven {
             let why = if interval.sources.iter().all(|source| *source == Source::Use) {
-                format!("that {text} was pod {} is known only from the tokens used there, not from a body of pods/status", pod.title())
+                format!(
+                    "that {text} was pod {} is known only from the tokens used there, not from a body of pods/status",
+                    pod.title()
+                )
             } else {
-                format!("no body of pods/status that gives {text} to pod {} is in the evidence", pod.title())
+                format!(
+                    "no body of pods/status that gives {text} to pod {} is in the evidence",
+                    pod.title()
+                )
             };
             self.undecided("address-to-pod", why, &question);
         }
@@ -270,7 +350,8 @@ impl Trail<'_> {
             let bound = self.key_of(&event)?.and_then(|key| self.credential(&key));
             let elsewhere = bound.is_some_and(|credential| {
                 let pod = credential.pod.as_deref();
-                own.as_ref().is_none_or(|own| pod.is_some_and(|pod| !own.ends_with(&format!("/{pod}"))))
+                own.as_ref()
+                    .is_none_or(|own| pod.is_some_and(|pod| !own.ends_with(&format!("/{pod}"))))
             });
             if refused {
                 self.take(event, Role::Denied, Confidence::Low, &reason, &question);
@@ -312,7 +393,10 @@ impl Trail<'_> {
             if let CredentialKey::Id(id) = key {
                 self.take_mint(id)?;
                 if sure {
-                    say(&mut self.ends, format!("credential {id}: minted, and no use of it is in the evidence"));
+                    say(
+                        &mut self.ends,
+                        format!("credential {id}: minted, and no use of it is in the evidence"),
+                    );
                 }
             }
             return Ok(());
@@ -320,10 +404,13 @@ impl Trail<'_> {
         let strong = credential.accused().next().is_some();
         let suspected = Self::is_astray(credential);
         if !(sure || suspected) {
-            say(&mut self.ends, format!(
-                "credential {key} of {}: nothing says that it was used by anybody but its owner",
-                credential.user
-            ));
+            say(
+                &mut self.ends,
+                format!(
+                    "credential {key} of {}: nothing says that it was used by anybody but its owner",
+                    credential.user
+                ),
+            );
             return Ok(());
         }
         let events = self.ask.events(credential.question(), MAX_USES)?;
@@ -414,10 +501,13 @@ impl Trail<'_> {
             self.take(event, role, confidence, &why, &question);
         }
         if left_out > 0 {
-            say(&mut self.unknown, format!(
-                "{left_out} requests with {} by agents that its owner used before look like the owner going on; a thief with the same agent in the same place could not be told apart",
-                credential.key
-            ));
+            say(
+                &mut self.unknown,
+                format!(
+                    "{left_out} requests with {} by agents that its owner used before look like the owner going on; a thief with the same agent in the same place could not be told apart",
+                    credential.key
+                ),
+            );
         }
         if let Some(pod) = &credential.pod {
             let namespace = crate::ledger::usage::service_account(&credential.user)
@@ -460,7 +550,9 @@ impl Trail<'_> {
             .map(|origin| &origin.agent)
             .collect();
         for other in self.credentials() {
-            if other.user != credential.user || other.key == credential.key || Self::is_astray(other)
+            if other.user != credential.user
+                || other.key == credential.key
+                || Self::is_astray(other)
             {
                 continue;
             }
@@ -479,10 +571,13 @@ impl Trail<'_> {
             return;
         }
         if !credential.key.is_strong() {
-            say(&mut self.unknown, format!(
-                "this evidence names no credential id for {}: its uses are told apart by user, pod and agent only, which is weak",
-                credential.user
-            ));
+            say(
+                &mut self.unknown,
+                format!(
+                    "this evidence names no credential id for {}: its uses are told apart by user, pod and agent only, which is weak",
+                    credential.user
+                ),
+            );
         }
         self.suspects.push(Suspect {
             label,
@@ -501,11 +596,13 @@ impl Trail<'_> {
                 return Ok(());
             }
         }
-        let question = question::is(crate::event::field::ISSUED_CREDENTIAL_ID, &credential.key.to_string());
+        let question =
+            question::is(crate::event::field::ISSUED_CREDENTIAL_ID, &credential.key.to_string());
         let why = if credential.key.is_strong() {
             format!("no event that mints {} is in the evidence", credential.key)
         } else {
-            "without credential ids a token cannot be joined to the request that minted it".to_owned()
+            "without credential ids a token cannot be joined to the request that minted it"
+                .to_owned()
         };
         self.undecided("token-mint", why, &question);
         Ok(())
@@ -656,10 +753,13 @@ impl Trail<'_> {
             self.take(event, Role::Binding, Confidence::High, &why, &question);
         }
         if !any {
-            say(&mut self.ends, format!(
-                "{} {} ({} to {}): it was made before this evidence begins, or in a part of it that is missing",
-                allowed.kind, allowed.name, allowed.role, allowed.subject
-            ));
+            say(
+                &mut self.ends,
+                format!(
+                    "{} {} ({} to {}): it was made before this evidence begins, or in a part of it that is missing",
+                    allowed.kind, allowed.name, allowed.role, allowed.subject
+                ),
+            );
         }
         Ok(())
     }
@@ -686,7 +786,10 @@ fn weigh(
         if credential.key.is_strong() { confidence } else { confidence.min(Confidence::Medium) }
     };
     if sure {
-        return (capped(Confidence::High), "a credential that the story itself brought into being".into());
+        return (
+            capped(Confidence::High),
+            "a credential that the story itself brought into being".into(),
+        );
     }
     match judgement {
         Judgement::Away(away, strength) => {
@@ -696,11 +799,15 @@ fn weigh(
         }
         Judgement::Shared => (
             capped(if strong { Confidence::High } else { Confidence::Medium }),
-            format!("the stolen credential ({home}), with an agent its owner never used, from an address that identifies nobody"),
+            format!(
+                "the stolen credential ({home}), with an agent its owner never used, from an address that identifies nobody"
+            ),
         ),
         Judgement::Own => (
             Confidence::Medium,
-            format!("the stolen credential ({home}), from where it belongs, but with an agent its owner never used"),
+            format!(
+                "the stolen credential ({home}), from where it belongs, but with an agent its owner never used"
+            ),
         ),
         Judgement::Undecidable(why) => {
             (Confidence::Medium, format!("the stolen credential ({home}); {why}"))
@@ -725,9 +832,9 @@ fn gives_address(body: &serde_json::Value, address: &str) -> bool {
     }
     // Both annotations are JSON in a string (formats.md 2.4); an address stands in quotes there.
     let annotations = at(body, &["metadata", "annotations"]);
-    ["k8s.ovn.org/pod-networks", "k8s.v1.cni.cncf.io/network-status"].iter().any(|key| {
-        text_at(annotations, &[key]).split('"').any(same)
-    })
+    ["k8s.ovn.org/pod-networks", "k8s.v1.cni.cncf.io/network-status"]
+        .iter()
+        .any(|key| text_at(annotations, &[key]).split('"').any(same))
 }
 
 /// The question that finds every event of the story's credentials.

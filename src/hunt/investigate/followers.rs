@@ -39,7 +39,8 @@ impl Trail<'_> {
                     }
                     _ => false,
                 };
-                let later = credential.first.is_none_or(|first| one.time.is_none_or(|t| first >= t));
+                let later =
+                    credential.first.is_none_or(|first| one.time.is_none_or(|t| first >= t));
                 if own && later {
                     leads.push(Lead::Credential { key: credential.key.clone(), sure: true });
                 }

@@ -98,7 +98,8 @@ fn workplace(
         .map(|(event, _)| format!("{} {} {}", event.verb, event.what(), event.object()))
         .collect();
     let things: Vec<String> = things.into_iter().take(4).collect();
-    let seconds = |micros: i64| format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000);
+    let seconds =
+        |micros: i64| format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000);
     let near = format!(
         "{} requests of the account {user} ({}) lie {} to {} before steps of the story",
         events.len(),
@@ -116,7 +117,9 @@ fn workplace(
         .collect();
     let identities = trail.ask.values(peer(address), Field::path("user.username"))?.len();
     let mut insider = vec![
-        format!("the stolen credential was used from {address} with {agent}, and so was this account"),
+        format!(
+            "the stolen credential was used from {address} with {agent}, and so was this account"
+        ),
         near,
     ];
     if !touched.is_empty() {

@@ -20,7 +20,6 @@ pub mod trail;
 
 use crate::event::time::TimeRange;
 use crate::hunt::investigate::ask::Ask;
-use crate::hunt::investigate::classify::classify;
 use crate::hunt::investigate::clue::Clue;
 use crate::hunt::investigate::story::Confidence;
 use crate::hunt::investigate::story::Story;
@@ -139,7 +138,7 @@ fn keep_seeds(
     let why = "the clue itself; nothing else connects it to a story";
     let mut shown = 0;
     for event in seeds {
-        if !named && !classify(&event, false).notable {
+        if !named && !classify::classify(&event, false).notable {
             continue;
         }
         shown += 1;
@@ -180,10 +179,7 @@ fn tell(mut trail: Trail<'_>, clue: &Clue, start: &str) -> Result<Story, SearchE
 fn summary(story: &Story, trail: &Trail<'_>) -> String {
     let events: usize = story.steps.iter().map(|step| step.events.len()).sum();
     if events == 0 {
-        return format!(
-            "{} {}: no event that belongs to a story",
-            story.start_kind, story.start
-        );
+        return format!("{} {}: no event that belongs to a story", story.start_kind, story.start);
     }
     let span = |place: Option<&story::Step>, last: bool| {
         place

@@ -9,7 +9,6 @@ use crate::hunt::investigate::ask::Ask;
 use crate::hunt::investigate::classify;
 use crate::hunt::investigate::classify::Class;
 use crate::hunt::investigate::classify::argv;
-use crate::hunt::investigate::classify::classify;
 use crate::hunt::investigate::classify::is_workload;
 use crate::hunt::investigate::classify::is_write;
 use crate::hunt::investigate::story::Confidence;
@@ -136,7 +135,7 @@ fn facts(ask: &Ask<'_>, found: &Found) -> Result<Facts, SearchError> {
             let reads_body = is_write(event) && !event.failed();
             let body = if reads_body { ask.body(event)? } else { Value::Null };
             let dangerous = write_details(event, &body, &mut details);
-            classify(event, dangerous)
+            classify::classify(event, dangerous)
         }
     };
     if matches!(found.role, Role::Use | Role::Clue) {
@@ -164,7 +163,8 @@ fn write_details(event: &TimelineEvent, body: &Value, details: &mut Vec<String>)
     }
     let answer = at(body, &["responseObject"]);
     let asked = at(body, &["requestObject"]);
-    let object = if answer.is_object() && text_at(answer, &["kind"]) != "Status" { answer } else { asked };
+    let object =
+        if answer.is_object() && text_at(answer, &["kind"]) != "Status" { answer } else { asked };
     let mut dangerous = false;
     match event.resource.as_str() {
         "selfsubjectaccessreviews" => review_details(asked, answer, details),
@@ -205,7 +205,8 @@ fn workload_details(
         }
     } else {
         details.push(
-            "image, command and settings are not known: no body was logged at this level".to_owned(),
+            "image, command and settings are not known: no body was logged at this level"
+                .to_owned(),
         );
     }
     let annotations = at(body, &["annotations"]);
@@ -260,7 +261,8 @@ fn grant_details(body: &Value, event: &TimelineEvent, details: &mut Vec<String>)
     } else if !at(object, &["rules"]).is_null() {
         details.push(format!("rules: {}", at(object, &["rules"])));
     } else {
-        details.push("role and subjects are not known: no body was logged at this level".to_owned());
+        details
+            .push("role and subjects are not known: no body was logged at this level".to_owned());
     }
     details.push(format!("by {} from {} with {}", event.user, event.peer(), event.user_agent));
 }
@@ -301,9 +303,15 @@ fn title(class: &str, step: &Step) -> String {
             format!("{who} has a token issued for service account {object}")
         }
         "address" => format!("the address is given to pod {object}"),
-        "binding" => format!("{who} {}s {what} {object}: the right that made the rest possible", verb_stem(&first.verb)),
+        "binding" => format!(
+            "{who} {}s {what} {object}: the right that made the rest possible",
+            verb_stem(&first.verb)
+        ),
         "exec" => format!("{who} opens {} in {object}", exec_what(first)),
-        "escape" => format!("{who} {}s {what} {object} with settings that lead out of the container", verb_stem(&first.verb)),
+        "escape" => format!(
+            "{who} {}s {what} {object} with settings that lead out of the container",
+            verb_stem(&first.verb)
+        ),
         "look" => format!("{who} looks at {object} ({})", things.join(", ")),
         _ if first.object().is_empty() => format!("{who}: {}", things.join(", ")),
         _ => format!("{who} {}s {what} {object}", verb_stem(&first.verb)),
@@ -330,9 +338,14 @@ fn secrets_title(who: &str, requests: &[&TimelineEvent]) -> String {
         (pages + 1, firsts + usize::from(!classify::is_next_page(r)))
     });
     let namespaces: BTreeSet<&str> = requests.iter().map(|r| r.namespace.as_str()).collect();
-    let scope = if namespaces.contains("") { "of the whole cluster" } else { "of single namespaces" };
+    let scope =
+        if namespaces.contains("") { "of the whole cluster" } else { "of single namespaces" };
     if pages > 0 {
-        format!("{who} lists the secrets {scope}: {} in {}", counted(first_pages, "dump"), counted(pages, "request"))
+        format!(
+            "{who} lists the secrets {scope}: {} in {}",
+            counted(first_pages, "dump"),
+            counted(pages, "request")
+        )
     } else {
         format!("{who} reads {}", counted(requests.len(), "secret"))
     }
@@ -372,7 +385,8 @@ fn session(step: &mut Step) {
         ));
     }
     if unfinished > 0 {
-        step.details.push(format!("{} without an end in the evidence", counted(unfinished, "request")));
+        step.details
+            .push(format!("{} without an end in the evidence", counted(unfinished, "request")));
     }
 }
 

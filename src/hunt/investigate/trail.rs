@@ -268,8 +268,7 @@ impl<'e> Trail<'e> {
         if let Some(key) = self.key_of(event)? {
             self.open(Lead::Credential { key, sure: false });
         }
-        let issued =
-            self.ask.values_of(event, &[crate::event::field::ISSUED_CREDENTIAL_ID])?;
+        let issued = self.ask.values_of(event, &[crate::event::field::ISSUED_CREDENTIAL_ID])?;
         for id in issued.into_iter().flatten() {
             self.open(Lead::Credential { key: CredentialKey::Id(id), sure: false });
         }
