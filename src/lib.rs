@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod event;
 pub mod hunt;
+pub mod index;
 pub mod intake;
 pub mod ledger;
 pub mod query;

@@ -31,6 +31,11 @@ pub enum Command {
     Fields(command::fields::FieldsArgs),
     /// Rebuilds objects as they were at a moment
     State(command::state::StateArgs),
+    /// Lists every format of evidence that can be read
+    Formats(command::formats::FormatsArgs),
+    /// Shows the stages from text to answer
+    #[command(hide = true)]
+    Debug(command::debug::DebugArgs),
     /// Prints a completion script for a shell
     Completions(command::completions::CompletionsArgs),
 }

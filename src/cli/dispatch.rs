@@ -49,6 +49,8 @@ pub fn dispatch(command: &Command, out: &mut dyn Write) -> anyhow::Result<Exit> 
         Command::Histogram(args) => command::histogram::run(args, out),
         Command::Fields(args) => command::fields::run(args, out),
         Command::State(args) => command::state::run(args, out),
+        Command::Formats(args) => command::formats::run(args, out),
+        Command::Debug(args) => command::debug::run(args, out),
         Command::Completions(args) => command::completions::run(args, out),
     }
 }

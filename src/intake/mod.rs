@@ -6,10 +6,12 @@ mod formats;
 pub mod parse;
 mod piece_reader;
 pub mod record;
+mod request_path;
 mod shape;
 mod span;
 mod tally;
 mod unwrap;
+mod when;
 
 pub use detect::formats_table;
 pub use format::FormatRow;

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::formats::truncated;
 use super::parse::Scratch;
 use super::parse::Strictness;
 use super::parse::parse_json;
@@ -164,6 +165,10 @@ impl PieceReader {
         sink: &mut Sink<'_>,
     ) -> usize {
         let text = rest.get(lead..).unwrap_or_default();
+        if truncated::is_marked(raw) {
+            self.unwrap(cut, raw, raw.trim_ascii(), None, false, sink);
+            return line.len() + 1;
+        }
         match value_end(text) {
             Span::Closed(end) => {
                 let value = text.get(..end).unwrap_or_default();

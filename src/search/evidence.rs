@@ -129,6 +129,14 @@ pub trait Evidence: Sync {
     /// When the store is damaged or the referenced source is gone.
     fn fetch(&self, id: EventId) -> Result<StoredEvent, SearchError>;
 
+    /// Returns many events with their bytes, in the order of `ids`; faster than one by one.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    fn fetch_many(&self, ids: &[EventId]) -> Result<Vec<StoredEvent>, SearchError> {
+        ids.iter().map(|id| self.fetch(*id)).collect()
+    }
+
     /// Returns the values of `fields` for each of `ids`, in the same order.
     ///
     /// # Errors

@@ -13,6 +13,9 @@ use crate::corpus::VARIANTS;
 use crate::corpus::Variant;
 use crate::corpus::generate;
 use crate::corpus::incident_variant;
+use crate::corpus::odd_events;
+use audithound::event::json::Tape;
+use audithound::event::json::parse_lenient;
 use audithound::event::time::Timestamp;
 
 fn lines(options: &CorpusOptions) -> (Vec<Vec<u8>>, Generated) {
@@ -156,4 +159,23 @@ fn every_variant_of_the_incident_holds_the_events_of_its_truth() {
             _ => assert_eq!(ids, 19, "{variant:?}"),
         }
     }
+}
+
+#[test]
+fn odd_events_are_read_by_the_tolerant_parser_and_come_in_every_shape() {
+    let events = odd_events(3, 3_000);
+    assert_eq!(events, odd_events(3, 3_000));
+    let mut tape = Tape::default();
+    let mut plain = 0;
+    for line in &events {
+        let text = line.strip_prefix(b"cp-0 ").unwrap_or(line);
+        assert!(
+            parse_lenient(text, &mut tape).is_ok(),
+            "not JSON: {}",
+            String::from_utf8_lossy(text)
+        );
+        plain += usize::from(serde_json::from_slice::<Value>(line).is_ok());
+    }
+    // Numbers past 64 bits parse, lone surrogates and deep nesting do not: both kinds occur.
+    assert!(plain > 2_500 && plain < 2_990, "{plain}");
 }

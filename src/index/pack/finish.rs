@@ -1,0 +1,401 @@
+//! A full [`PackBuilder`] becomes the bytes of a pack.
+
+use std::collections::HashSet;
+
+use crate::event::json::decode;
+use crate::event::time::Timestamp;
+use crate::event::words::fold;
+use crate::event::words::words;
+use crate::index::pack::build::PackBuilder;
+use crate::index::pack::column::ColumnMeta;
+use crate::index::pack::column::write_dict;
+use crate::index::pack::column::write_ids;
+use crate::index::pack::filter::PathFact;
+use crate::index::pack::filter::path_key;
+use crate::index::pack::filter::word_key;
+use crate::index::pack::filter::write_filter;
+use crate::index::pack::layout::ColumnRow;
+use crate::index::pack::layout::Footer;
+use crate::index::pack::layout::MAGIC;
+use crate::index::pack::layout::NO_FRAME;
+use crate::index::pack::layout::SectionFrames;
+use crate::index::pack::layout::places;
+use crate::index::pack::section::ENVELOPE;
+use crate::index::pack::section::N_SECTIONS;
+use crate::index::pack::section::SECTIONS;
+use crate::index::pack::section::SectionId;
+use crate::index::pack::shape::Known;
+use crate::index::pack::shape::ValueKind;
+use crate::index::pack::wire::FrameRef;
+use crate::index::pack::wire::FrameWriter;
+use crate::index::pack::wire::put;
+use crate::index::pack::wire::put_bytes;
+use crate::index::pack::wire::put_signed;
+
+/// A frame of columns that are often asked for is closed at this size, so that reading one of
+/// them decompresses little else.
+const HOT_FRAME: usize = 4 << 10;
+/// A frame of columns of bodies.
+const COLD_DICT_FRAME: usize = 128 << 10;
+/// See [`COLD_DICT_FRAME`].
+const COLD_IDS_FRAME: usize = 64 << 10;
+
+/// A finished pack.
+#[derive(Debug)]
+pub struct PackBytes {
+    /// What is appended to a pack file.
+    pub bytes: Vec<u8>,
+    /// Events in it.
+    pub n_events: u32,
+    /// Time of the earliest and latest event that has one.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// Whether some event has no time.
+    pub some_without_time: bool,
+}
+
+/// Frames as they are written.
+struct Frames<'w> {
+    out: Vec<u8>,
+    table: Vec<FrameRef>,
+    writer: &'w mut FrameWriter,
+}
+
+impl Frames<'_> {
+    fn add(&mut self, plain: &[u8]) -> std::io::Result<u32> {
+        let frame = self.writer.write(&mut self.out, plain)?;
+        self.table.push(frame);
+        Ok(self.table.len() as u32 - 1)
+    }
+
+    /// Adds a frame unless there is nothing to say.
+    fn add_some(&mut self, plain: &[u8], any: bool) -> std::io::Result<u32> {
+        if any { self.add(plain) } else { Ok(NO_FRAME) }
+    }
+}
+
+/// A frame that several columns share until it is full.
+#[derive(Default)]
+struct Shared {
+    bytes: Vec<u8>,
+    rows: Vec<usize>,
+}
+
+impl PackBuilder {
+    /// Writes the pack.
+    ///
+    /// # Errors
+    /// When zstd fails.
+    pub fn finish(&self, writer: &mut FrameWriter) -> std::io::Result<PackBytes> {
+        let mut frames = Frames { out: Vec::new(), table: Vec::new(), writer };
+        let rows = self.write_columns(&mut frames)?;
+        let sections = self.write_sections(&rows, &mut frames)?;
+        let mut plain = Vec::new();
+        self.write_meta(&mut plain);
+        let meta = frames.add(&plain)?;
+        plain.clear();
+        places::write(&self.places, &mut plain);
+        let places = frames.add(&plain)?;
+        plain.clear();
+        self.raw_of.iter().for_each(|mode| put(&mut plain, u64::from(*mode)));
+        let raw_of = frames.add_some(&plain, self.raw_of.iter().any(|mode| *mode != 0))?;
+        plain.clear();
+        put(&mut plain, self.raws.len() as u64);
+        self.raws.iter().for_each(|raw| put_bytes(&mut plain, raw));
+        let raws = frames.add_some(&plain, !self.raws.is_empty())?;
+        plain.clear();
+        self.write_odd_times(&mut plain);
+        let odd_times = frames.add_some(&plain, !self.odd_times.is_empty())?;
+        plain.clear();
+        put(&mut plain, self.whole.len() as u64);
+        for (event, text, envelope) in &self.whole {
+            put(&mut plain, u64::from(*event));
+            put_bytes(&mut plain, text);
+            put(&mut plain, u64::from(envelope.is_some()));
+            put_bytes(&mut plain, envelope.as_deref().unwrap_or_default());
+        }
+        let whole = frames.add_some(&plain, !self.whole.is_empty())?;
+        plain.clear();
+        write_identities(&self.identities, &mut plain);
+        let identities = frames.add(&plain)?;
+        let filter_offset = frames.out.len() as u64;
+        let mut keys = self.filter_keys();
+        let (filter_descriptor, filter_fingerprints) = write_filter(&mut keys, &mut frames.out);
+        let filter = frames.out.get(filter_offset as usize..).unwrap_or_default();
+        let footer = Footer {
+            n_events: self.len() as u32,
+            event_bytes: self.event_bytes,
+            sections,
+            meta,
+            places,
+            raw_of,
+            raws,
+            odd_times,
+            whole,
+            identities,
+            filter_offset,
+            filter_descriptor,
+            filter_fingerprints,
+            filter_sum: xxhash_rust::xxh3::xxh3_64(filter),
+            frames: std::mem::take(&mut frames.table),
+        };
+        let mut text = Vec::new();
+        footer.put(&mut text);
+        let end = frames.writer.write(&mut frames.out, &text)?;
+        let mut bytes = frames.out;
+        bytes.extend_from_slice(&end.offset.to_le_bytes());
+        bytes.extend_from_slice(&end.stored.to_le_bytes());
+        bytes.extend_from_slice(&end.plain.to_le_bytes());
+        bytes.extend_from_slice(&end.sum.to_le_bytes());
+        bytes.extend_from_slice(MAGIC);
+        let known = || self.times.iter().flatten();
+        Ok(PackBytes {
+            bytes,
+            n_events: self.len() as u32,
+            span: known().min().copied().zip(known().max().copied()),
+            some_without_time: self.times.iter().any(Option::is_none),
+        })
+    }
+
+    /// Writes dictionaries and numbers, columns of like names of both bodies side by side.
+    fn write_columns(&self, frames: &mut Frames<'_>) -> std::io::Result<Vec<ColumnRow>> {
+        let mut order: Vec<usize> = (0..self.columns.len()).collect();
+        let key = |at: &usize| {
+            self.columns.get(*at).map(|column| {
+                let cold = is_cold(column.section);
+                let path = column.path.as_str();
+                let leaf =
+                    if cold { path.split_once('.').map_or(path, |(_, rest)| rest) } else { path };
+                (cold, if cold { SectionId(0) } else { column.section }, leaf, path, column.kind)
+            })
+        };
+        order.sort_by(|a, b| key(a).cmp(&key(b)));
+        let mut rows: Vec<Option<ColumnRow>> = vec![None; self.columns.len()];
+        let (mut dicts, mut ids) = (Shared::default(), Shared::default());
+        for at in order {
+            let Some(column) = self.columns.get(at) else { continue };
+            let cold = is_cold(column.section);
+            let dict_offset = dicts.bytes.len();
+            let values: Vec<&[u8]> =
+                column.entries.iter().map(|entry| self.value(*entry)).collect();
+            let kind = write_dict(values.iter().copied(), &mut dicts.bytes);
+            let ids_offset = ids.bytes.len();
+            write_ids(&column.ids, column.entries.len(), &mut ids.bytes);
+            let meta = ColumnMeta {
+                kind,
+                n_entries: column.entries.len() as u32,
+                n_values: column.ids.len() as u32,
+                dict_len: (dicts.bytes.len() - dict_offset) as u32,
+                ids_len: (ids.bytes.len() - ids_offset) as u32,
+            };
+            if let Some(row) = rows.get_mut(at) {
+                *row = Some(ColumnRow {
+                    path: column.path.clone(),
+                    kind: column.kind,
+                    meta,
+                    dict: (0, dict_offset as u32),
+                    ids: (0, ids_offset as u32),
+                });
+            }
+            dicts.rows.push(at);
+            ids.rows.push(at);
+            if dicts.bytes.len() >= if cold { COLD_DICT_FRAME } else { HOT_FRAME } {
+                close(&mut dicts, frames, &mut rows, |row| &mut row.dict.0)?;
+            }
+            if ids.bytes.len() >= if cold { COLD_IDS_FRAME } else { HOT_FRAME } {
+                close(&mut ids, frames, &mut rows, |row| &mut row.ids.0)?;
+            }
+        }
+        close(&mut dicts, frames, &mut rows, |row| &mut row.dict.0)?;
+        close(&mut ids, frames, &mut rows, |row| &mut row.ids.0)?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
+    fn write_sections(
+        &self,
+        rows: &[ColumnRow],
+        frames: &mut Frames<'_>,
+    ) -> std::io::Result<[SectionFrames; N_SECTIONS]> {
+        let none = SectionFrames { n_templates: 0, skeletons: 0, templates: 0, directory: 0 };
+        let mut sections = [none; N_SECTIONS];
+        let mut plain = Vec::new();
+        for (number, section) in sections.iter_mut().enumerate() {
+            let n_templates = self.n_templates.get(number).copied().unwrap_or_default();
+            if n_templates == 0 {
+                continue;
+            }
+            section.n_templates = n_templates;
+            let own = || self.templates.iter().filter(|t| t.section.0 as usize == number);
+            plain.clear();
+            own().for_each(|t| put(&mut plain, t.skeleton.len() as u64));
+            own().for_each(|t| plain.extend_from_slice(&t.skeleton));
+            section.skeletons = frames.add(&plain)?;
+            plain.clear();
+            if let Some(ids) = self.template_of.get(number) {
+                write_template_ids(ids, n_templates, &mut plain);
+            }
+            section.templates = frames.add(&plain)?;
+            plain.clear();
+            let base = SECTIONS.get(number).and_then(|s| s.path).unwrap_or_default().len();
+            let own: Vec<&ColumnRow> = self
+                .columns
+                .iter()
+                .zip(rows)
+                .filter(|(c, _)| c.section.0 as usize == number)
+                .map(|(_, row)| row)
+                .collect();
+            put(&mut plain, own.len() as u64);
+            own.iter().for_each(|row| row.put(base, &mut plain));
+            section.directory = frames.add(&plain)?;
+        }
+        Ok(sections)
+    }
+
+    fn write_meta(&self, out: &mut Vec<u8>) {
+        for meta in &self.meta {
+            put(out, meta.values.len() as u64);
+            meta.values.iter().for_each(|value| put_bytes(out, value));
+            if meta.values.len() > 1 {
+                meta.ids.iter().for_each(|id| put(out, u64::from(*id)));
+            }
+        }
+    }
+
+    fn write_odd_times(&self, out: &mut Vec<u8>) {
+        put(out, self.odd_times.len() as u64);
+        for (event, time) in &self.odd_times {
+            put(out, u64::from(*event));
+            put(out, u64::from(time.is_some()));
+            put_signed(out, time.map_or(0, |time| time.0));
+        }
+    }
+
+    /// Every word and every fact about a path of the pack, hashed.
+    fn filter_keys(&self) -> Vec<u64> {
+        let mut keys: Vec<u64> = Vec::new();
+        for column in &self.columns {
+            let uri = column.path == "requestURI" && column.kind == ValueKind::String;
+            for entry in &column.entries {
+                add_words(self.value(*entry), uri, &mut keys);
+            }
+        }
+        let mut seen: HashSet<&str> = HashSet::new();
+        for template in &self.templates {
+            let shape = &template.shape;
+            for key in shape.keys.iter().filter(|key| !seen.contains(key.as_str())) {
+                add_text(key, &mut keys);
+            }
+            seen.extend(shape.keys.iter().map(String::as_str));
+            for (path, known) in &shape.nodes {
+                let fact = match known {
+                    Known::Null => continue,
+                    Known::True => PathFact::True,
+                    Known::False => PathFact::False,
+                    Known::Value => PathFact::Value,
+                    Known::Structure => PathFact::Present,
+                };
+                keys.push(path_key(path, fact));
+                keys.push(path_key(path, PathFact::Present));
+                match known {
+                    Known::True => keys.extend(word_key("true")),
+                    Known::False => keys.extend(word_key("false")),
+                    _ => {}
+                }
+            }
+        }
+        keys
+    }
+}
+
+fn close(
+    shared: &mut Shared,
+    frames: &mut Frames<'_>,
+    rows: &mut [Option<ColumnRow>],
+    slot: impl Fn(&mut ColumnRow) -> &mut u32,
+) -> std::io::Result<()> {
+    if shared.rows.is_empty() {
+        return Ok(());
+    }
+    let frame = frames.add(&shared.bytes)?;
+    for at in shared.rows.drain(..) {
+        if let Some(Some(row)) = rows.get_mut(at) {
+            *slot(row) = frame;
+        }
+    }
+    shared.bytes.clear();
+    Ok(())
+}
+
+/// Bodies and envelopes: many columns, each seldom asked for.
+fn is_cold(section: SectionId) -> bool {
+    section == ENVELOPE || section.0 >= 8
+}
+
+/// Appends the template of each event: number plus one, 0 for absent, as bytes or byte planes.
+fn write_template_ids(ids: &[u32], n_templates: u32, out: &mut Vec<u8>) {
+    let width = template_width(n_templates);
+    for plane in 0..width {
+        out.extend(ids.iter().map(|id| (id >> (8 * plane)) as u8));
+    }
+}
+
+/// Bytes per event of a section's template numbers.
+pub fn template_width(n_templates: u32) -> usize {
+    if n_templates < 0xff {
+        1
+    } else if n_templates < 0xffff {
+        2
+    } else {
+        4
+    }
+}
+
+/// Appends what each event is, to 40 bits, sorted, as differences.
+fn write_identities(identities: &[u64], out: &mut Vec<u8>) {
+    let mut short: Vec<u64> = identities.iter().map(|id| id >> 24).collect();
+    short.sort_unstable();
+    let mut before = 0;
+    for id in short {
+        put(out, id - before);
+        before = id;
+    }
+}
+
+fn add_words(value: &[u8], uri: bool, keys: &mut Vec<u64>) {
+    if value.is_ascii() && memchr::memchr(b'\\', value).is_none() {
+        add_ascii(value, keys);
+    } else {
+        add_text(&decode(value, true), keys);
+    }
+    if uri {
+        let text = decode(value, true);
+        if let Some(decoded) = crate::query::value::decoded_query_part(&text) {
+            add_text(&decoded, keys);
+        }
+    }
+}
+
+fn add_text(text: &str, keys: &mut Vec<u64>) {
+    for word in words(text) {
+        keys.extend(word_key(&fold(word)));
+    }
+}
+
+fn add_ascii(text: &[u8], keys: &mut Vec<u64>) {
+    let mut folded = [0_u8; 64];
+    for word in text.split(|c| !c.is_ascii_alphanumeric()).filter(|word| word.len() > 4) {
+        match folded.get_mut(..word.len()) {
+            Some(space) => {
+                for (slot, c) in space.iter_mut().zip(word) {
+                    *slot = c.to_ascii_lowercase();
+                }
+                if let Ok(word) = std::str::from_utf8(space) {
+                    keys.extend(word_key(word));
+                }
+            }
+            None => {
+                let word = word.to_ascii_lowercase();
+                keys.extend(std::str::from_utf8(&word).ok().and_then(word_key));
+            }
+        }
+    }
+}

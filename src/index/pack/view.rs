@@ -1,0 +1,952 @@
+//! A pack that is read: columns when they are asked for, events put together again.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use memmap2::Mmap;
+
+use crate::event::place::Place;
+use crate::event::time::parse_micros_utc;
+use crate::index::pack::build::N_META;
+use crate::index::pack::column::Dict;
+use crate::index::pack::column::read_dict;
+use crate::index::pack::column::read_ids;
+use crate::index::pack::filter::WordFilter;
+use crate::index::pack::finish::template_width;
+use crate::index::pack::layout::ColumnRow;
+use crate::index::pack::layout::Footer;
+use crate::index::pack::layout::MAGIC;
+use crate::index::pack::layout::NO_FRAME;
+use crate::index::pack::layout::TRAILER_LEN;
+use crate::index::pack::layout::number;
+use crate::index::pack::layout::places;
+use crate::index::pack::section::N_SECTIONS;
+use crate::index::pack::section::SECTIONS;
+use crate::index::pack::section::SectionId;
+use crate::index::pack::shape::Gap;
+use crate::index::pack::shape::Known;
+use crate::index::pack::shape::Shape;
+use crate::index::pack::shape::ValueKind;
+use crate::index::pack::wire::Cursor;
+use crate::index::pack::wire::Damage;
+use crate::index::pack::wire::FrameRef;
+use crate::index::pack::wire::Short;
+use crate::index::pack::wire::read_frame;
+
+/// Stands for "this event has no time".
+pub const NO_TIME: i64 = i64::MIN;
+
+/// Skeletons of one section, taken apart.
+#[derive(Debug, Default)]
+pub struct Shapes {
+    /// The text of all skeletons.
+    text: Vec<u8>,
+    /// Range of each in `text`, and its shape.
+    pub templates: Vec<(std::ops::Range<usize>, Shape)>,
+    /// Column of each value gap of each template, by its place in the directory.
+    pub gap_columns: Vec<Vec<u32>>,
+    /// For each column: how often each template (by number plus one) holds it.
+    pub counts: Vec<Vec<u32>>,
+    /// Paths at which some template has `true` or `false`.
+    pub literal_paths: HashSet<String>,
+}
+
+/// The columns of one section.
+#[derive(Debug, Default)]
+pub struct Directory {
+    /// All rows.
+    pub rows: Vec<ColumnRow>,
+    by_path: HashMap<String, Vec<u32>>,
+}
+
+impl Directory {
+    /// Returns the columns at a joined path.
+    pub fn at(&self, path: &str) -> &[u32] {
+        self.by_path.get(path).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// One small fact per event.
+#[derive(Debug, Default)]
+pub struct MetaColumn {
+    /// The different values.
+    pub values: Vec<Vec<u8>>,
+    /// Value of each event; empty where all have the first.
+    ids: Vec<u32>,
+}
+
+impl MetaColumn {
+    /// Returns the number of the value of an event.
+    pub fn id(&self, event: usize) -> u32 {
+        self.ids.get(event).copied().unwrap_or_default()
+    }
+
+    /// Returns the value of an event.
+    pub fn value(&self, event: usize) -> &[u8] {
+        self.values.get(self.id(event) as usize).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// The numbers of a column and where each event's start.
+#[derive(Debug)]
+pub struct Ids {
+    /// Number of the value of each occurrence, in the order of the events.
+    pub ids: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    shapes: HashMap<u8, Arc<Shapes>>,
+    directories: HashMap<u8, Arc<Directory>>,
+    templates: HashMap<u8, Arc<Vec<u32>>>,
+    dicts: HashMap<(u8, u32), Arc<Dict>>,
+    ids: HashMap<(u8, u32), Arc<Ids>>,
+    frames: HashMap<u32, Arc<Vec<u8>>>,
+    places: Option<Arc<Vec<Place>>>,
+    times: Option<Arc<Vec<i64>>>,
+    meta: Option<Arc<[MetaColumn; N_META]>>,
+    whole: Option<Arc<Vec<(u32, Texts)>>>,
+    raw_of: Option<Arc<Vec<u32>>>,
+    raws: Option<Arc<Vec<Vec<u8>>>>,
+    filter_checked: bool,
+}
+
+/// Bytes of decoded columns kept by all packs of the process together.
+static CACHED_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Returns how many bytes of decoded columns are kept.
+pub fn cached_bytes() -> usize {
+    CACHED_BYTES.load(Ordering::Relaxed)
+}
+
+/// An open pack.
+#[derive(Debug)]
+pub struct Pack {
+    map: Arc<Mmap>,
+    range: std::ops::Range<usize>,
+    /// What the footer says.
+    pub footer: Footer,
+    cache: Mutex<Cache>,
+    held: AtomicUsize,
+}
+
+impl From<Short> for Damage {
+    fn from(_: Short) -> Damage {
+        Damage { offset: 0, what: "a frame does not decode" }
+    }
+}
+
+type Result<T> = std::result::Result<T, Damage>;
+
+impl Pack {
+    /// Opens the pack at `range` of a mapped file.
+    ///
+    /// # Errors
+    /// When trailer or footer are not what was written.
+    pub fn open(map: Arc<Mmap>, range: std::ops::Range<usize>) -> Result<Pack> {
+        let damage = |what| Damage { offset: 0, what };
+        let bytes = map.get(range.clone()).ok_or_else(|| damage("the file is too short"))?;
+        let trailer = bytes
+            .len()
+            .checked_sub(TRAILER_LEN)
+            .and_then(|at| bytes.get(at..))
+            .ok_or_else(|| damage("no trailer"))?;
+        if !trailer.ends_with(MAGIC) {
+            return Err(damage("no magic number at the end of a pack"));
+        }
+        let word = |at: usize, len: usize| -> u64 {
+            let mut out = [0_u8; 8];
+            for (slot, byte) in out.iter_mut().zip(trailer.get(at..at + len).unwrap_or_default()) {
+                *slot = *byte;
+            }
+            u64::from_le_bytes(out)
+        };
+        let frame = FrameRef {
+            offset: word(0, 8),
+            stored: word(8, 4) as u32,
+            plain: word(12, 4) as u32,
+            sum: word(16, 8),
+        };
+        let footer = Footer::get(&read_frame(bytes, &frame)?)?;
+        Ok(Pack { map, range, footer, cache: Mutex::default(), held: AtomicUsize::new(0) })
+    }
+
+    /// Returns the number of events.
+    pub fn len(&self) -> usize {
+        self.footer.n_events as usize
+    }
+
+    /// Says whether the pack has no events.
+    pub fn is_empty(&self) -> bool {
+        self.footer.n_events == 0
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.map.get(self.range.clone()).unwrap_or_default()
+    }
+
+    /// Lets go of everything decoded.
+    pub fn forget(&self) {
+        *self.lock() = Cache::default();
+        CACHED_BYTES.fetch_sub(self.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn hold(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        CACHED_BYTES.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Returns a cached value or makes it; made outside the lock, so that a thread never waits for
+    /// another one's decompression (two may do the same work once).
+    fn cached<T>(
+        &self,
+        get: impl Fn(&Cache) -> Option<Arc<T>>,
+        make: impl FnOnce() -> Result<(T, usize)>,
+        put: impl FnOnce(&mut Cache, Arc<T>),
+    ) -> Result<Arc<T>> {
+        if let Some(found) = get(&self.lock()) {
+            return Ok(found);
+        }
+        let (made, size) = make()?;
+        let made = Arc::new(made);
+        let mut cache = self.lock();
+        if let Some(found) = get(&cache) {
+            return Ok(found);
+        }
+        put(&mut cache, Arc::clone(&made));
+        drop(cache);
+        self.hold(size);
+        Ok(made)
+    }
+
+    /// Decompresses frame `number`.
+    ///
+    /// # Errors
+    /// When the stored bytes are not what was written.
+    pub fn frame(&self, number: u32) -> Result<Vec<u8>> {
+        let frame = self
+            .footer
+            .frames
+            .get(number as usize)
+            .ok_or(Damage { offset: 0, what: "a frame that is not there" })?;
+        read_frame(self.bytes(), frame)
+    }
+
+    /// Returns a frame that several columns share, keeping it while they are decoded.
+    fn shared_frame(&self, number: u32) -> Result<Arc<Vec<u8>>> {
+        self.cached(
+            |cache| cache.frames.get(&number).cloned(),
+            || {
+                self.frame(number).map(|frame| {
+                    let len = frame.len();
+                    (frame, len)
+                })
+            },
+            |cache, frame| {
+                cache.frames.insert(number, frame);
+            },
+        )
+    }
+
+    /// Returns the filter, after checking its sum once.
+    ///
+    /// # Errors
+    /// When its bytes are not what was written.
+    pub fn filter(&self) -> Result<WordFilter<'_>> {
+        let start = self.footer.filter_offset as usize;
+        let middle = start.saturating_add(self.footer.filter_descriptor as usize);
+        let end = middle.saturating_add(self.footer.filter_fingerprints as usize);
+        let damage = || Damage { offset: self.footer.filter_offset, what: "the filter is damaged" };
+        let bytes = self.bytes();
+        let descriptor = bytes.get(start..middle).ok_or_else(damage)?;
+        let fingerprints = bytes.get(middle..end).ok_or_else(damage)?;
+        if !self.lock().filter_checked {
+            let whole = bytes.get(start..end).ok_or_else(damage)?;
+            if xxhash_rust::xxh3::xxh3_64(whole) != self.footer.filter_sum {
+                return Err(damage());
+            }
+            self.lock().filter_checked = true;
+        }
+        Ok(WordFilter::new(descriptor, fingerprints))
+    }
+
+    /// Returns, for each event, the number plus one of its template in `section`; 0 for absent.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn templates(&self, section: SectionId) -> Result<Arc<Vec<u32>>> {
+        self.cached(
+            |cache| cache.templates.get(&section.0).cloned(),
+            || {
+                let n = self.len();
+                let frames = self.section(section);
+                let mut ids = vec![0_u32; n];
+                if frames.n_templates > 0 {
+                    let bytes = self.frame(frames.templates)?;
+                    if bytes.len() != n * template_width(frames.n_templates) {
+                        return Err(Short.into());
+                    }
+                    for (plane, bytes) in bytes.chunks(n.max(1)).enumerate() {
+                        for (id, byte) in ids.iter_mut().zip(bytes) {
+                            *id |= u32::from(*byte) << (8 * plane);
+                        }
+                    }
+                    if ids.iter().any(|id| *id > frames.n_templates) {
+                        return Err(Short.into());
+                    }
+                }
+                Ok((ids, n * 4))
+            },
+            |cache, made| {
+                cache.templates.insert(section.0, made);
+            },
+        )
+    }
+
+    fn section(&self, section: SectionId) -> crate::index::pack::layout::SectionFrames {
+        self.footer.sections.get(section.0 as usize).copied().unwrap_or(
+            crate::index::pack::layout::SectionFrames {
+                n_templates: 0,
+                skeletons: 0,
+                templates: 0,
+                directory: 0,
+            },
+        )
+    }
+
+    /// Says whether any event has the part.
+    pub fn has_section(&self, section: SectionId) -> bool {
+        self.section(section).n_templates > 0
+    }
+
+    /// Returns the columns of a section.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn directory(&self, section: SectionId) -> Result<Arc<Directory>> {
+        self.cached(
+            |cache| cache.directories.get(&section.0).cloned(),
+            || {
+                let mut directory = Directory::default();
+                let frames = self.section(section);
+                if frames.n_templates > 0 {
+                    let bytes = self.frame(frames.directory)?;
+                    let base = SECTIONS.get(section.0 as usize).and_then(|s| s.path);
+                    let mut cursor = Cursor::new(&bytes);
+                    let n = cursor.get_len(bytes.len())?;
+                    for at in 0..n as u32 {
+                        let row = ColumnRow::get(base.unwrap_or_default(), &mut cursor)?;
+                        directory.by_path.entry(row.path.clone()).or_default().push(at);
+                        directory.rows.push(row);
+                    }
+                }
+                let size = directory.rows.len() * 160;
+                Ok((directory, size))
+            },
+            |cache, made| {
+                cache.directories.insert(section.0, made);
+            },
+        )
+    }
+
+    /// Returns the skeletons of a section, taken apart and linked to their columns.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn shapes(&self, section: SectionId) -> Result<Arc<Shapes>> {
+        self.cached(
+            |cache| cache.shapes.get(&section.0).cloned(),
+            || self.read_shapes(section),
+            |cache, made| {
+                cache.shapes.insert(section.0, made);
+            },
+        )
+    }
+
+    fn read_shapes(&self, section: SectionId) -> Result<(Shapes, usize)> {
+        let frames = self.section(section);
+        let mut shapes = Shapes::default();
+        if frames.n_templates == 0 {
+            return Ok((shapes, 0));
+        }
+        let bytes = self.frame(frames.skeletons)?;
+        let mut cursor = Cursor::new(&bytes);
+        let n = frames.n_templates as usize;
+        let mut lens = Vec::with_capacity(n);
+        for _ in 0..n {
+            lens.push(cursor.get_len(bytes.len())?);
+        }
+        let directory = self.directory(section)?;
+        shapes.counts = vec![vec![0; n + 1]; directory.rows.len()];
+        let base = SECTIONS.get(section.0 as usize).and_then(|s| s.path);
+        for (number, len) in lens.into_iter().enumerate() {
+            let skeleton = cursor.take(len)?;
+            let shape = Shape::of(skeleton, section, base)
+                .map_err(|_| Damage { offset: 0, what: "a skeleton is no JSON" })?;
+            let mut columns = Vec::with_capacity(shape.gaps.len());
+            for (_, gap) in &shape.gaps {
+                let Gap::Value { path, kind } = gap else { continue };
+                let column = directory
+                    .at(path)
+                    .iter()
+                    .find(|at| directory.rows.get(**at as usize).is_some_and(|r| r.kind == *kind))
+                    .ok_or(Damage { offset: 0, what: "a gap without a column" })?;
+                columns.push(*column);
+                let count = shapes
+                    .counts
+                    .get_mut(*column as usize)
+                    .and_then(|counts| counts.get_mut(number + 1));
+                if let Some(count) = count {
+                    *count += 1;
+                }
+            }
+            for (path, known) in &shape.nodes {
+                if matches!(known, Known::True | Known::False)
+                    && !shapes.literal_paths.contains(path)
+                {
+                    shapes.literal_paths.insert(path.clone());
+                }
+            }
+            let start = shapes.text.len();
+            shapes.text.extend_from_slice(skeleton);
+            shapes.templates.push((start..shapes.text.len(), shape));
+            shapes.gap_columns.push(columns);
+        }
+        let size = shapes.text.len() * 4 + directory.rows.len() * n * 4;
+        Ok((shapes, size))
+    }
+
+    /// Returns the different values of a column.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn dict(&self, section: SectionId, column: u32) -> Result<Arc<Dict>> {
+        self.cached(
+            |cache| cache.dicts.get(&(section.0, column)).cloned(),
+            || {
+                let directory = self.directory(section)?;
+                let row = directory.rows.get(column as usize).ok_or(Short)?;
+                let frame = self.shared_frame(row.dict.0)?;
+                let start = row.dict.1 as usize;
+                let bytes = frame.get(start..start + row.meta.dict_len as usize).ok_or(Short)?;
+                let dict = read_dict(&row.meta, bytes)?;
+                let size = dict.memory();
+                Ok((dict, size))
+            },
+            |cache, made| {
+                cache.dicts.insert((section.0, column), made);
+            },
+        )
+    }
+
+    /// Returns the numbers of a column.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn ids(&self, section: SectionId, column: u32) -> Result<Arc<Ids>> {
+        self.cached(
+            |cache| cache.ids.get(&(section.0, column)).cloned(),
+            || {
+                let directory = self.directory(section)?;
+                let row = directory.rows.get(column as usize).ok_or(Short)?;
+                let bytes: Arc<Vec<u8>> = if row.meta.ids_len == 0 {
+                    Arc::default()
+                } else {
+                    self.shared_frame(row.ids.0)?
+                };
+                let start = if row.meta.ids_len == 0 { 0 } else { row.ids.1 as usize };
+                let bytes = bytes.get(start..start + row.meta.ids_len as usize).ok_or(Short)?;
+                let ids = read_ids(&row.meta, bytes)?;
+                let size = ids.len() * 4;
+                Ok((Ids { ids }, size))
+            },
+            |cache, made| {
+                cache.ids.insert((section.0, column), made);
+            },
+        )
+    }
+
+    /// Returns where each event stands.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn places(&self) -> Result<Arc<Vec<Place>>> {
+        self.cached(
+            |cache| cache.places.clone(),
+            || {
+                let places = places::read(&self.frame(self.footer.places)?, self.len())?;
+                Ok((places, self.len() * 32))
+            },
+            |cache, made| cache.places = Some(made),
+        )
+    }
+
+    /// Returns the time of each event in microseconds, [`NO_TIME`] where it has none.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn times(&self) -> Result<Arc<Vec<i64>>> {
+        self.cached(
+            |cache| cache.times.clone(),
+            || Ok((self.read_times()?, self.len() * 8)),
+            |cache, made| cache.times = Some(made),
+        )
+    }
+
+    fn read_times(&self) -> Result<Vec<i64>> {
+        let mut times = vec![NO_TIME; self.len()];
+        let root = crate::index::pack::section::ROOT;
+        let directory = self.directory(root)?;
+        for column in directory.at("requestReceivedTimestamp") {
+            let is_string = directory
+                .rows
+                .get(*column as usize)
+                .is_some_and(|row| row.kind == ValueKind::String);
+            if !is_string {
+                continue;
+            }
+            let dict = self.dict(root, *column)?;
+            let known: Vec<i64> = match &*dict {
+                Dict::Time(values) => values.clone(),
+                other => (0..other.len() as u32)
+                    .map(|id| parse_micros_utc(&other.get(id)).unwrap_or(NO_TIME))
+                    .collect(),
+            };
+            self.occurrences(root, *column, |event, id| {
+                if let (Some(slot), Some(time)) = (times.get_mut(event), known.get(id as usize)) {
+                    *slot = *time;
+                }
+            })?;
+        }
+        if self.footer.odd_times != NO_FRAME {
+            let bytes = self.frame(self.footer.odd_times)?;
+            let mut cursor = Cursor::new(&bytes);
+            for _ in 0..cursor.get_len(self.len())? {
+                let event = number(&mut cursor)? as usize;
+                let some = cursor.get()? == 1;
+                let time = cursor.get_signed()?;
+                *times.get_mut(event).ok_or(Short)? = if some { time } else { NO_TIME };
+            }
+        }
+        Ok(times)
+    }
+
+    /// Calls `each` with every occurrence of a column: the event and the number of the value.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn occurrences(
+        &self,
+        section: SectionId,
+        column: u32,
+        mut each: impl FnMut(usize, u32),
+    ) -> Result<()> {
+        let templates = self.templates(section)?;
+        let shapes = self.shapes(section)?;
+        let counts = shapes.counts.get(column as usize).ok_or(Short)?;
+        let ids = self.ids(section, column)?;
+        let mut ids = ids.ids.iter();
+        for (event, template) in templates.iter().enumerate() {
+            let count = counts.get(*template as usize).copied().unwrap_or_default();
+            for _ in 0..count {
+                each(event, *ids.next().ok_or(Short)?);
+            }
+        }
+        if ids.next().is_some() { Err(Short.into()) } else { Ok(()) }
+    }
+
+    /// Returns node, cluster, log, flags, prefix and suffix of the events.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn meta(&self) -> Result<Arc<[MetaColumn; N_META]>> {
+        self.cached(
+            |cache| cache.meta.clone(),
+            || {
+                let bytes = self.frame(self.footer.meta)?;
+                let mut cursor = Cursor::new(&bytes);
+                let mut meta: [MetaColumn; N_META] = Default::default();
+                for column in &mut meta {
+                    let n = cursor.get_len(bytes.len())?;
+                    for _ in 0..n {
+                        column.values.push(cursor.get_bytes()?.to_vec());
+                    }
+                    if n > 1 {
+                        for _ in 0..self.len() {
+                            column.ids.push(number(&mut cursor)?);
+                        }
+                    }
+                }
+                Ok((meta, bytes.len() * 4))
+            },
+            |cache, made| cache.meta = Some(made),
+        )
+    }
+
+    /// Returns the events kept whole, by number.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn whole(&self) -> Result<Arc<Vec<(u32, Texts)>>> {
+        self.cached(
+            |cache| cache.whole.clone(),
+            || {
+                let mut whole = Vec::new();
+                let mut size = 0;
+                if self.footer.whole != NO_FRAME {
+                    let bytes = self.frame(self.footer.whole)?;
+                    size = bytes.len();
+                    let mut cursor = Cursor::new(&bytes);
+                    for _ in 0..cursor.get_len(self.len())? {
+                        let event = number(&mut cursor)?;
+                        let text = cursor.get_bytes()?.to_vec();
+                        let some = cursor.get()? == 1;
+                        let envelope = cursor.get_bytes()?.to_vec();
+                        let envelope = some.then_some(envelope);
+                        whole.push((event, Texts { event: text, envelope }));
+                    }
+                }
+                Ok((whole, size))
+            },
+            |cache, made| cache.whole = Some(made),
+        )
+    }
+
+    fn raw_of(&self) -> Result<Arc<Vec<u32>>> {
+        self.cached(
+            |cache| cache.raw_of.clone(),
+            || {
+                let bytes = self.frame(self.footer.raw_of)?;
+                let mut cursor = Cursor::new(&bytes);
+                let modes = (0..self.len())
+                    .map(|_| number(&mut cursor))
+                    .collect::<std::result::Result<Vec<_>, _>>()?;
+                Ok((modes, self.len() * 4))
+            },
+            |cache, made| cache.raw_of = Some(made),
+        )
+    }
+
+    fn raws(&self) -> Result<Arc<Vec<Vec<u8>>>> {
+        self.cached(
+            |cache| cache.raws.clone(),
+            || {
+                let bytes = self.frame(self.footer.raws)?;
+                let mut cursor = Cursor::new(&bytes);
+                let n = cursor.get_len(bytes.len())?;
+                let raws = (0..n)
+                    .map(|_| cursor.get_bytes().map(<[u8]>::to_vec))
+                    .collect::<std::result::Result<Vec<_>, _>>()?;
+                Ok((raws, bytes.len()))
+            },
+            |cache, made| cache.raws = Some(made),
+        )
+    }
+
+    /// Returns the enclosing text of an event, given the event's own.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn enclosing(&self, event: usize, text: &[u8]) -> Result<Vec<u8>> {
+        if self.footer.raw_of == NO_FRAME {
+            return Ok(text.to_vec());
+        }
+        match self.raw_of()?.get(event).copied().unwrap_or_default() {
+            0 => Ok(text.to_vec()),
+            1 => {
+                let meta = self.meta()?;
+                let [.., prefix, suffix] = &*meta;
+                Ok([prefix.value(event), text, suffix.value(event)].concat())
+            }
+            other => {
+                let raws = self.raws()?;
+                raws.get(other as usize - 2).cloned().ok_or_else(|| Short.into())
+            }
+        }
+    }
+
+    /// Starts reading events in ascending order.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn reader(&self) -> Result<EventReader<'_>> {
+        Ok(EventReader { pack: self, at: 0, sections: Default::default(), whole: self.whole()? })
+    }
+}
+
+/// What of one section an [`EventReader`] holds.
+struct Reading {
+    templates: Arc<Vec<u32>>,
+    shapes: Arc<Shapes>,
+    /// Occurrences before the reader's place, per column.
+    before: Vec<u32>,
+    columns: HashMap<u32, (Arc<Dict>, Arc<Ids>)>,
+}
+
+/// Puts events of a pack together again, in ascending order of their numbers.
+pub struct EventReader<'p> {
+    pack: &'p Pack,
+    at: usize,
+    sections: [Option<Reading>; N_SECTIONS],
+    whole: Arc<Vec<(u32, Texts)>>,
+}
+
+impl std::fmt::Debug for EventReader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EventReader at {}", self.at)
+    }
+}
+
+/// An event's own text and its envelope's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Texts {
+    /// The event's JSON.
+    pub event: Vec<u8>,
+    /// The envelope's, where there is one beside the event.
+    pub envelope: Option<Vec<u8>>,
+}
+
+impl EventReader<'_> {
+    /// Returns the texts of event `number`, which must not lie before the last one asked for.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn read(&mut self, number: usize) -> Result<Texts> {
+        debug_assert!(number >= self.at, "events are read in ascending order");
+        if let Ok(at) = self.whole.binary_search_by_key(&(number as u32), |(event, _)| *event) {
+            return self.whole.get(at).map(|(_, texts)| texts.clone()).ok_or_else(|| Short.into());
+        }
+        self.advance(number)?;
+        let mut event = Vec::with_capacity(2048);
+        self.write_part(crate::index::pack::section::ROOT, number, &mut event)?;
+        let mut envelope = Vec::new();
+        self.write_part(crate::index::pack::section::ENVELOPE, number, &mut envelope)?;
+        Ok(Texts { event, envelope: (!envelope.is_empty()).then_some(envelope) })
+    }
+
+    /// Counts the occurrences between the last event read and `number`.
+    fn advance(&mut self, number: usize) -> Result<()> {
+        for at in 0..N_SECTIONS {
+            let section = SectionId(at as u8);
+            if !self.pack.has_section(section) {
+                continue;
+            }
+            let slot = self.sections.get_mut(at).ok_or(Short)?;
+            if slot.is_none() {
+                let shapes = self.pack.shapes(section)?;
+                *slot = Some(Reading {
+                    templates: self.pack.templates(section)?,
+                    before: vec![0; shapes.counts.len()],
+                    shapes,
+                    columns: HashMap::new(),
+                });
+            }
+            let Some(reading) = slot else { continue };
+            let passed = reading.templates.get(self.at..number).unwrap_or_default();
+            let mut often: HashMap<u32, u32> = HashMap::new();
+            if passed.len() <= 8 {
+                passed.iter().for_each(|t| *often.entry(*t).or_default() += 1);
+            } else {
+                let mut counts = vec![0_u32; reading.shapes.templates.len() + 1];
+                for template in passed {
+                    if let Some(count) = counts.get_mut(*template as usize) {
+                        *count += 1;
+                    }
+                }
+                often.extend(
+                    counts
+                        .into_iter()
+                        .enumerate()
+                        .filter(|(_, c)| *c > 0)
+                        .map(|(t, c)| (t as u32, c)),
+                );
+            }
+            for (template, times) in often {
+                let Some(index) = (template as usize).checked_sub(1) else { continue };
+                for column in reading.shapes.gap_columns.get(index).into_iter().flatten() {
+                    if let Some(before) = reading.before.get_mut(*column as usize) {
+                        *before += times;
+                    }
+                }
+            }
+        }
+        self.at = number;
+        Ok(())
+    }
+
+    /// Appends the text of one part of an event, and of the parts cut out of it.
+    ///
+    /// Recursion is bounded by the depth of [`SECTIONS`], not by the input.
+    fn write_part(&mut self, section: SectionId, number: usize, out: &mut Vec<u8>) -> Result<()> {
+        let Some(Some(reading)) = self.sections.get(section.0 as usize) else { return Ok(()) };
+        let template = reading.templates.get(number).copied().unwrap_or_default();
+        let Some(index) = (template as usize).checked_sub(1) else { return Ok(()) };
+        let shapes = Arc::clone(&reading.shapes);
+        let (range, shape) = shapes.templates.get(index).ok_or(Short)?;
+        let skeleton = shapes.text.get(range.clone()).ok_or(Short)?;
+        let mut columns = shapes.gap_columns.get(index).into_iter().flatten();
+        let mut used: HashMap<u32, u32> = HashMap::new();
+        let mut cursor = 0;
+        for (gap, what) in &shape.gaps {
+            out.extend_from_slice(skeleton.get(cursor..gap.start).ok_or(Short)?);
+            cursor = gap.end;
+            match what {
+                Gap::Part(part) => self.write_part(*part, number, out)?,
+                Gap::Value { .. } => {
+                    let column = *columns.next().ok_or(Short)?;
+                    let nth = used.entry(column).or_default();
+                    self.write_value(section, column, *nth, out)?;
+                    *nth += 1;
+                }
+            }
+        }
+        out.extend_from_slice(skeleton.get(cursor..).ok_or(Short)?);
+        Ok(())
+    }
+
+    fn write_value(
+        &mut self,
+        section: SectionId,
+        column: u32,
+        nth: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let Some(Some(reading)) = self.sections.get_mut(section.0 as usize) else {
+            return Err(Short.into());
+        };
+        let before = reading.before.get(column as usize).copied().ok_or(Short)?;
+        if !reading.columns.contains_key(&column) {
+            let both = (self.pack.dict(section, column)?, self.pack.ids(section, column)?);
+            reading.columns.insert(column, both);
+        }
+        let (dict, ids) = reading.columns.get(&column).ok_or(Short)?;
+        let id = *ids.ids.get((before + nth) as usize).ok_or(Short)?;
+        match dict.get(id) {
+            Cow::Borrowed(value) => out.extend_from_slice(value),
+            Cow::Owned(value) => out.extend_from_slice(&value),
+        }
+        Ok(())
+    }
+}
+
+/// Says what a skeleton tells of a path, for every template that has it.
+pub fn known_at(shapes: &Shapes, path: &str) -> Vec<(u32, Known)> {
+    let mut found = Vec::new();
+    for (number, (_, shape)) in shapes.templates.iter().enumerate() {
+        for (here, known) in &shape.nodes {
+            if here == path {
+                found.push((number as u32 + 1, *known));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    use crate::event::audit_event::event_time;
+    use crate::event::json::Tape;
+    use crate::event::place::Origin;
+    use crate::event::place::SourceId;
+    use crate::index::pack::build::PackBuilder;
+    use crate::index::pack::wire::FrameWriter;
+    use crate::intake::parse::Scratch;
+    use crate::intake::parse::parse_json;
+    use crate::intake::record::Record;
+
+    fn pack_of(lines: &[&[u8]]) -> Pack {
+        let mut builder = PackBuilder::default();
+        let (mut scratch, mut tape) = (Scratch::default(), Tape::default());
+        let mut offset = 0;
+        for (number, line) in lines.iter().enumerate() {
+            parse_json(line, &mut scratch, &mut tape).unwrap();
+            let time = tape.root(line).and_then(event_time);
+            let place = Place { source: SourceId(0), offset, line: number as u64 + 1, item: 0 };
+            offset += line.len() as u64 + 1;
+            let record = Record {
+                place,
+                raw: line,
+                event: Cow::Borrowed(line),
+                envelope: None,
+                origin: Origin::default(),
+                flags: Vec::new(),
+                envelope_time: None,
+                format: "test",
+            };
+            builder.push(&record, &tape, None, time);
+        }
+        let pack = builder.finish(&mut FrameWriter::new(3).unwrap()).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&pack.bytes).unwrap();
+        let map = crate::index::mmap::map_file(&file).unwrap();
+        Pack::open(Arc::new(map), 0..pack.bytes.len()).unwrap()
+    }
+
+    #[test]
+    fn odd_events_come_back_byte_for_byte() {
+        let lines: Vec<&[u8]> = vec![
+            br#"{"kind":"Event","user":{"username":"a"},"verb":"get"}"#,
+            br#" {"kind":"Event" , "user":{"username":"b","groups":["x","y"]},"verb":"list"} "#,
+            br#"{"user":{"username":"a"},"user":{"username":"twice"}}"#,
+            br#"{"requestObject":{"metadata":{"annotations":{"a.b/c":"1"}},"spec":[1,2.50,{"x":null}]},"requestReceivedTimestamp":"2025-12-09T12:57:08.837027Z"}"#,
+            br#"{"requestObject":{"spec":{"hostPID":true}},"a":"\ud800","n":123456789012345678901234567890}"#,
+            b"{\"a\":\"\x01\x03\xff\",\"b\":\"0\",\"\x01\":2}",
+            br#"{"":{"":{"":[[],{},[[]]]}},"annotations":[],"sourceIPs":["10.0.0.1","10.0.0.2"]}"#,
+            br#"{"requestObject":"skipped-too-big-size-object","responseObject":[{"op":"add"}]}"#,
+        ];
+        let pack = pack_of(&lines);
+        let mut reader = pack.reader().unwrap();
+        for (number, line) in lines.iter().enumerate() {
+            let texts = reader.read(number).unwrap();
+            assert_eq!(
+                String::from_utf8_lossy(&texts.event),
+                String::from_utf8_lossy(line),
+                "event {number}"
+            );
+        }
+        let mut reader = pack.reader().unwrap();
+        assert_eq!(reader.read(6).unwrap().event, lines[6]);
+        let time = crate::event::time::Timestamp(pack.times().unwrap()[3]);
+        assert_eq!(time.to_rfc3339(), "2025-12-09T12:57:08.837027Z");
+    }
+
+    #[test]
+    fn the_reference_log_comes_back_byte_for_byte() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../shared/realdata/ralvares-security-demos/audit.tar.gz"
+        );
+        let Ok(file) = std::fs::File::open(path) else {
+            eprintln!("skipped: {path} is not there");
+            return;
+        };
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
+        let mut text = Vec::new();
+        for entry in archive.entries().unwrap() {
+            std::io::copy(&mut entry.unwrap(), &mut text).unwrap();
+        }
+        let lines: Vec<&[u8]> = text
+            .split(|c| *c == b'\n')
+            .filter(|line| line.len() > 2 && line.starts_with(b"{"))
+            .collect();
+        assert_eq!(lines.len(), 11_258);
+        let pack = pack_of(&lines);
+        eprintln!("{} bytes of {}", pack.range.len(), text.len());
+        let mut reader = pack.reader().unwrap();
+        for (number, line) in lines.iter().enumerate() {
+            assert!(reader.read(number).unwrap().event == *line, "event {number}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! How numbers and frames of a pack stand in bytes.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Bytes that do not decode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Offset in the pack.
+    pub offset: u64,
+    /// What does not fit.
+    pub what: &'static str,
+}
+
+/// Appends an unsigned LEB128 number.
+pub fn put(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value as u8) | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Appends a signed number, small magnitudes in few bytes.
+pub fn put_signed(out: &mut Vec<u8>, value: i64) {
+    put(out, ((value << 1) ^ (value >> 63)) as u64);
+}
+
+/// Appends a length and bytes.
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Reads what `put*` wrote; every read past the end says so instead of panicking.
+#[derive(Clone, Debug)]
+pub struct Cursor<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+/// The bytes ended too soon or do not decode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Short;
+
+impl<'b> Cursor<'b> {
+    /// Starts at the front of `bytes`.
+    pub fn new(bytes: &'b [u8]) -> Cursor<'b> {
+        Cursor { bytes, at: 0 }
+    }
+
+    /// Reads an unsigned number.
+    ///
+    /// # Errors
+    /// At the end of the bytes.
+    pub fn get(&mut self) -> Result<u64, Short> {
+        let mut value = 0_u64;
+        let mut shift = 0;
+        loop {
+            let byte = *self.bytes.get(self.at).ok_or(Short)?;
+            self.at += 1;
+            value |= u64::from(byte & 0x7f).checked_shl(shift).ok_or(Short)?;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+            shift += 7;
+        }
+    }
+
+    /// Reads an unsigned number that fits a `usize` below `limit`.
+    ///
+    /// # Errors
+    /// At the end of the bytes, or past the limit.
+    pub fn get_len(&mut self, limit: usize) -> Result<usize, Short> {
+        let value = usize::try_from(self.get()?).map_err(|_| Short)?;
+        if value > limit { Err(Short) } else { Ok(value) }
+    }
+
+    /// Reads a signed number.
+    ///
+    /// # Errors
+    /// At the end of the bytes.
+    pub fn get_signed(&mut self) -> Result<i64, Short> {
+        let value = self.get()?;
+        Ok(((value >> 1) as i64) ^ -((value & 1) as i64))
+    }
+
+    /// Reads `len` bytes.
+    ///
+    /// # Errors
+    /// At the end of the bytes.
+    pub fn take(&mut self, len: usize) -> Result<&'b [u8], Short> {
+        let end = self.at.checked_add(len).ok_or(Short)?;
+        let bytes = self.bytes.get(self.at..end).ok_or(Short)?;
+        self.at = end;
+        Ok(bytes)
+    }
+
+    /// Reads a length and bytes.
+    ///
+    /// # Errors
+    /// At the end of the bytes.
+    pub fn get_bytes(&mut self) -> Result<&'b [u8], Short> {
+        let len = self.get_len(usize::MAX)?;
+        self.take(len)
+    }
+
+    /// Says whether everything was read.
+    pub fn is_done(&self) -> bool {
+        self.at >= self.bytes.len()
+    }
+}
+
+/// Where a frame stands in a pack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameRef {
+    /// First byte, from the start of the pack.
+    pub offset: u64,
+    /// Bytes as stored.
+    pub stored: u32,
+    /// Bytes when decompressed.
+    pub plain: u32,
+    /// Checksum (XXH3-64) of the stored bytes.
+    pub sum: u64,
+}
+
+impl FrameRef {
+    /// Appends the reference.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        put(out, self.offset);
+        put(out, u64::from(self.stored));
+        put(out, u64::from(self.plain));
+        out.extend_from_slice(&self.sum.to_le_bytes());
+    }
+
+    /// Reads a reference.
+    ///
+    /// # Errors
+    /// At the end of the bytes.
+    pub fn get(cursor: &mut Cursor<'_>) -> Result<FrameRef, Short> {
+        let offset = cursor.get()?;
+        let stored = u32::try_from(cursor.get()?).map_err(|_| Short)?;
+        let plain = u32::try_from(cursor.get()?).map_err(|_| Short)?;
+        let sum = u64::from_le_bytes(cursor.take(8)?.try_into().map_err(|_| Short)?);
+        Ok(FrameRef { offset, stored, plain, sum })
+    }
+}
+
+/// Compresses frames one behind the other; keeps the compressor's memory between packs.
+pub struct FrameWriter {
+    compressor: zstd::bulk::Compressor<'static>,
+}
+
+impl std::fmt::Debug for FrameWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FrameWriter")
+    }
+}
+
+impl FrameWriter {
+    /// Prepares a compressor at a zstd level.
+    ///
+    /// # Errors
+    /// When zstd cannot allocate.
+    pub fn new(level: i32) -> std::io::Result<FrameWriter> {
+        let mut compressor = zstd::bulk::Compressor::new(level)?;
+        compressor.include_checksum(false)?;
+        compressor.include_contentsize(false)?;
+        Ok(FrameWriter { compressor })
+    }
+
+    /// Appends `plain` to `out`, compressed where that helps.
+    ///
+    /// # Errors
+    /// When zstd fails, or the frame is 4 GiB or more.
+    pub fn write(&mut self, out: &mut Vec<u8>, plain: &[u8]) -> std::io::Result<FrameRef> {
+        let offset = out.len();
+        let too_long = || std::io::Error::other("a frame of 4 GiB or more");
+        let plain_len = u32::try_from(plain.len()).map_err(|_| too_long())?;
+        if plain.len() > 24 {
+            let packed = self.compressor.compress(plain)?;
+            if packed.len() < plain.len() {
+                out.extend_from_slice(&packed);
+            } else {
+                out.extend_from_slice(plain);
+            }
+        } else {
+            out.extend_from_slice(plain);
+        }
+        let written = out.get(offset..).unwrap_or_default();
+        Ok(FrameRef {
+            offset: offset as u64,
+            stored: written.len() as u32,
+            plain: plain_len,
+            sum: xxh3_64(written),
+        })
+    }
+}
+
+/// Returns the decompressed bytes of a frame, after checking its sum.
+///
+/// # Errors
+/// Where the bytes are not what was written.
+pub fn read_frame(pack: &[u8], frame: &FrameRef) -> Result<Vec<u8>, Damage> {
+    let damage = |what| Damage { offset: frame.offset, what };
+    let start = usize::try_from(frame.offset).map_err(|_| damage("offset past the end"))?;
+    let stored = pack
+        .get(start..start.saturating_add(frame.stored as usize))
+        .ok_or_else(|| damage("the file ends inside a frame"))?;
+    if xxh3_64(stored) != frame.sum {
+        return Err(damage("checksum mismatch"));
+    }
+    if frame.stored == frame.plain {
+        return Ok(stored.to_vec());
+    }
+    thread_local! {
+        static DECOMPRESSOR: std::cell::RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+            const { std::cell::RefCell::new(None) };
+    }
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        if slot.is_none() {
+            *slot = zstd::bulk::Decompressor::new().ok();
+        }
+        let decompressor = slot.as_mut().ok_or_else(|| damage("no memory for zstd"))?;
+        let plain = decompressor
+            .decompress(stored, frame.plain as usize)
+            .map_err(|_| damage("frame does not decompress"))?;
+        if plain.len() == frame.plain as usize { Ok(plain) } else { Err(damage("frame length")) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_frames_come_back() {
+        let mut out = Vec::new();
+        for value in [0, 1, 127, 128, 300, u64::MAX] {
+            put(&mut out, value);
+        }
+        for value in [0, -1, 1, i64::MIN, i64::MAX] {
+            put_signed(&mut out, value);
+        }
+        put_bytes(&mut out, b"abc");
+        let mut cursor = Cursor::new(&out);
+        for value in [0, 1, 127, 128, 300, u64::MAX] {
+            assert_eq!(cursor.get(), Ok(value));
+        }
+        for value in [0, -1, 1, i64::MIN, i64::MAX] {
+            assert_eq!(cursor.get_signed(), Ok(value));
+        }
+        assert_eq!(cursor.get_bytes(), Ok(&b"abc"[..]));
+        assert!(cursor.is_done());
+        assert_eq!(cursor.get(), Err(Short));
+    }
+
+    #[test]
+    fn a_flipped_byte_is_noticed() {
+        let mut writer = FrameWriter::new(3).unwrap();
+        let mut pack = vec![1, 2, 3];
+        let plain = b"the same text the same text the same text".repeat(20);
+        let frame = writer.write(&mut pack, &plain).unwrap();
+        assert_eq!(read_frame(&pack, &frame).unwrap(), plain);
+        pack[5] ^= 1;
+        assert_eq!(read_frame(&pack, &frame).unwrap_err().what, "checksum mismatch");
+        assert!(read_frame(&pack[..5], &frame).is_err());
+    }
+}

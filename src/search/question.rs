@@ -1,0 +1,254 @@
+//! A question made ready to be put to packs: what each condition reads, and what must be judged
+//! event by event.
+
+use crate::event::field::Field;
+use crate::event::field::Reading;
+use crate::event::time::TimeRange;
+use crate::event::words::words;
+use crate::event::zone::Zone;
+use crate::index::pack::build::META_CLUSTER;
+use crate::index::pack::build::META_LOG;
+use crate::index::pack::build::META_NODE;
+use crate::index::pack::filter::PathFact;
+use crate::index::pack::filter::WordFilter;
+use crate::index::pack::filter::path_key;
+use crate::index::pack::filter::word_key;
+use crate::query::ast::QueryAst;
+use crate::query::ast::Test;
+use crate::query::error::QueryError;
+use crate::query::matcher::MatchOptions;
+use crate::query::matcher::Matcher;
+use crate::query::value::CompiledTest;
+use crate::query::value::CompiledWord;
+use crate::query::value::CompiledWords;
+
+/// A question ready for packs.
+#[derive(Debug)]
+pub struct Question {
+    /// What is asked of a pack.
+    pub root: Node,
+    /// The whole question, for events that are kept whole.
+    pub matcher: Matcher,
+    /// Only events of this time.
+    pub range: TimeRange,
+    /// Zone of hours and weekdays.
+    pub zone: Zone,
+}
+
+/// A test of values, with what the planner asks of it again and again.
+#[derive(Debug)]
+pub struct ValueTest {
+    /// Judges one value.
+    pub test: CompiledTest,
+    /// Whether `true` and `false` pass: these stand in skeletons, not in columns.
+    pub accepts_true: bool,
+    /// See `accepts_true`.
+    pub accepts_false: bool,
+    /// Words every passing value holds, hashed; what a pack lacks cannot pass.
+    keys: Vec<u64>,
+}
+
+/// One condition.
+#[derive(Debug)]
+pub enum Node {
+    /// Every event.
+    All,
+    /// All of these, cheap ones first.
+    And(Vec<Node>),
+    /// Any of these.
+    Or(Vec<Node>),
+    /// Not this.
+    Not(Box<Node>),
+    /// Some value at one of these paths passes.
+    Leaf {
+        /// Joined paths.
+        paths: Vec<String>,
+        /// The test.
+        test: ValueTest,
+    },
+    /// Some node at one of these paths is not null.
+    Present(Vec<String>),
+    /// The values of the first path that has any pass.
+    FirstOf {
+        /// Joined paths.
+        paths: Vec<String>,
+        /// The test.
+        test: ValueTest,
+        /// Paths behind the first count only for namespace objects.
+        namespace: bool,
+    },
+    /// The last source address passes.
+    Peer(ValueTest),
+    /// The computed field passes.
+    Computed(Field, ValueTest),
+    /// The name of the source passes.
+    Source(ValueTest),
+    /// Node, cluster or log passes (a place in the pack's meta columns).
+    Meta(usize, ValueTest),
+    /// Some flag passes.
+    Flag(ValueTest),
+    /// The words stand somewhere.
+    Words(CompiledWords, Vec<u64>),
+    /// Candidates of the first are judged one by one.
+    Judged(Box<Node>, Box<Matcher>),
+}
+
+impl Question {
+    /// Makes a question ready.
+    ///
+    /// # Errors
+    /// A regex that does not compile, and what else the matcher refuses.
+    pub fn new(ast: &QueryAst, range: TimeRange, zone: Zone) -> Result<Question, QueryError> {
+        let matcher = Matcher::compile(ast, &MatchOptions { zone })?;
+        Ok(Question { root: node(ast, zone)?, matcher, range, zone })
+    }
+
+    /// Says whether a pack with this filter can hold a matching event (of those not kept whole).
+    pub fn may_match(&self, filter: &WordFilter<'_>) -> bool {
+        self.root.may_match(filter)
+    }
+}
+
+fn node(ast: &QueryAst, zone: Zone) -> Result<Node, QueryError> {
+    let all = |parts: &[QueryAst]| -> Result<Vec<Node>, QueryError> {
+        let mut nodes: Vec<Node> =
+            parts.iter().map(|part| node(part, zone)).collect::<Result<_, _>>()?;
+        nodes.sort_by_key(Node::cost);
+        Ok(nodes)
+    };
+    Ok(match ast {
+        QueryAst::All => Node::All,
+        QueryAst::And(parts) => Node::And(all(parts)?),
+        QueryAst::Or(parts) => Node::Or(all(parts)?),
+        QueryAst::Not(inner) => Node::Not(Box::new(node(inner, zone)?)),
+        QueryAst::Field { field, test } => field_node(field, test, ast, zone)?,
+        QueryAst::Within { path, inner } => {
+            let candidates = node(&widen(inner, path), zone)?;
+            let matcher = Matcher::compile(ast, &MatchOptions { zone })?;
+            Node::Judged(Box::new(candidates), Box::new(matcher))
+        }
+        QueryAst::Words(patterns) => {
+            let words = CompiledWords::compile(patterns);
+            let keys = words
+                .words()
+                .iter()
+                .filter_map(|word| match word {
+                    CompiledWord::Is(folded) => word_key(folded),
+                    CompiledWord::Like(_) => None,
+                })
+                .collect();
+            Node::Words(words, keys)
+        }
+    })
+}
+
+fn field_node(
+    field: &Field,
+    test: &Test,
+    ast: &QueryAst,
+    zone: Zone,
+) -> Result<Node, QueryError> {
+    if matches!(test, Test::SameAs(_)) {
+        let matcher = Matcher::compile(ast, &MatchOptions { zone })?;
+        return Ok(Node::Judged(Box::new(Node::All), Box::new(matcher)));
+    }
+    let compiled = ValueTest::new(CompiledTest::compile(test, field.kind(), zone)?);
+    Ok(match field.reading() {
+        Reading::AnyOf(paths) if *test == Test::Present => Node::Present(paths),
+        Reading::AnyOf(paths) => Node::Leaf { paths, test: compiled },
+        Reading::FirstOf(paths) => Node::FirstOf { paths, test: compiled, namespace: false },
+        Reading::Namespace(paths) => Node::FirstOf { paths, test: compiled, namespace: true },
+        Reading::Computed => match field {
+            Field::Peer => Node::Peer(compiled),
+            Field::Source => Node::Source(compiled),
+            Field::Node => Node::Meta(META_NODE, compiled),
+            Field::Cluster => Node::Meta(META_CLUSTER, compiled),
+            Field::Log => Node::Meta(META_LOG, compiled),
+            Field::Flag => Node::Flag(compiled),
+            other => Node::Computed(other.clone(), compiled),
+        },
+    })
+}
+
+/// Turns the inside of `path{ }` into a condition on the whole event that holds at least wherever
+/// the inside does: each condition somewhere, negations anywhere.
+fn widen(inner: &QueryAst, path: &str) -> QueryAst {
+    let join = |rest: &str| match (path, rest) {
+        (path, "") => path.to_owned(),
+        ("", rest) => rest.to_owned(),
+        (path, rest) => format!("{path}.{rest}"),
+    };
+    match inner {
+        QueryAst::And(parts) => {
+            QueryAst::all_of(parts.iter().map(|part| widen(part, path)).collect())
+        }
+        QueryAst::Or(parts) => {
+            QueryAst::any_of(parts.iter().map(|part| widen(part, path)).collect())
+        }
+        QueryAst::Field { test: Test::SameAs(_), .. } => QueryAst::All,
+        QueryAst::Field { field: Field::Path(rest), test } => {
+            QueryAst::Field { field: Field::Path(join(rest)), test: test.clone() }
+        }
+        QueryAst::Within { path: rest, inner } => widen(inner, &join(rest)),
+        _ => QueryAst::All,
+    }
+}
+
+impl ValueTest {
+    fn new(test: CompiledTest) -> ValueTest {
+        let keys = test
+            .exact_folded()
+            // Folding can move word boundaries outside ASCII.
+            .filter(|text| text.is_ascii())
+            .map(|text| words(text).filter_map(word_key).collect())
+            .unwrap_or_default();
+        ValueTest {
+            accepts_true: test.accepts("true"),
+            accepts_false: test.accepts("false"),
+            test,
+            keys,
+        }
+    }
+
+    /// Says whether a pack can hold a passing value at one of `paths`.
+    fn may_pass(&self, paths: &[String], filter: &WordFilter<'_>) -> bool {
+        let fact = |fact| paths.iter().any(|path| filter.may_hold(path_key(path, fact)));
+        (self.accepts_true && fact(PathFact::True))
+            || (self.accepts_false && fact(PathFact::False))
+            || (self.keys.iter().all(|key| filter.may_hold(*key)) && fact(PathFact::Value))
+    }
+}
+
+impl Node {
+    fn may_match(&self, filter: &WordFilter<'_>) -> bool {
+        match self {
+            Node::And(parts) => parts.iter().all(|part| part.may_match(filter)),
+            Node::Or(parts) => parts.iter().any(|part| part.may_match(filter)),
+            Node::Leaf { paths, test } => test.may_pass(paths, filter),
+            Node::FirstOf { paths, test, .. } => test.may_pass(paths, filter),
+            Node::Present(paths) => {
+                paths.iter().any(|path| filter.may_hold(path_key(path, PathFact::Present)))
+            }
+            Node::Words(_, keys) => keys.iter().all(|key| filter.may_hold(*key)),
+            Node::Judged(candidates, _) => candidates.may_match(filter),
+            _ => true,
+        }
+    }
+
+    fn cost(&self) -> u32 {
+        match self {
+            Node::All | Node::Source(_) | Node::Meta(..) | Node::Flag(_) => 0,
+            Node::Leaf { paths, .. } if paths.iter().all(|p| !p.contains("Object.")) => 1,
+            Node::Peer(_) => 2,
+            Node::Leaf { .. } | Node::Present(_) => 3,
+            Node::FirstOf { .. } => 4,
+            Node::Computed(..) => 5,
+            Node::Not(inner) => inner.cost(),
+            Node::And(parts) | Node::Or(parts) => {
+                parts.iter().map(Node::cost).max().unwrap_or_default() + 1
+            }
+            Node::Words(..) => 100,
+            Node::Judged(..) => 200,
+        }
+    }
+}
