@@ -88,7 +88,7 @@ fn debug_line(text: &str, out: &mut dyn Write) -> anyhow::Result<Exit> {
                 ReadItem::Piece(piece) => {
                     let info = source.as_ref().context("a piece came before its source")?;
                     pieces.read(&piece, info, &mut |met, _| {
-                        shown.extend(tell(&met, Some(line), info))
+                        shown.extend(tell(&met, Some(line), info));
                     });
                 }
                 _ => {}
