@@ -190,7 +190,7 @@ fn bound_section(context: &PivotContext<'_>, credential: &Credential) -> Section
         if pod.cluster == credential.cluster && credential.bound().is_pod(pod) {
             for (address, interval) in ledger.addresses_of(at) {
                 addresses.push(address.to_string());
-                proof.extend(&interval.proof);
+                proof.extend(interval.events());
             }
         }
     }

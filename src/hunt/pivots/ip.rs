@@ -159,7 +159,7 @@ fn owners(context: &PivotContext<'_>, address: IpAddr, requests: &[Request]) -> 
                     sources.collect::<Vec<String>>().into(),
                     text_or_empty(cluster),
                 ],
-                interval.proof.clone(),
+                interval.events(),
             );
         }
     }

@@ -337,7 +337,7 @@ fn addresses(context: &PivotContext<'_>, pods: &[(usize, &Pod)]) -> Section {
                     interval.until.map(|(until, _)| until).into(),
                     sources.collect::<Vec<_>>().into(),
                 ],
-                interval.proof.clone(),
+                interval.events(),
             );
         }
         if pod.host_network {
