@@ -4,5 +4,8 @@ pub mod bits;
 pub mod error;
 pub mod evidence;
 pub mod facet;
+pub mod pack_eval;
+pub mod pack_values;
+pub mod pack_words;
 pub mod question;
 pub mod scan;
