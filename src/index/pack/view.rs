@@ -695,6 +695,22 @@ impl Pack {
         }
     }
 
+    /// Returns what the events are, to 40 bits each, sorted.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn identities(&self) -> Result<Vec<u64>> {
+        let bytes = self.frame(self.footer.identities)?;
+        let mut cursor = Cursor::new(&bytes);
+        let mut before = 0_u64;
+        (0..self.len())
+            .map(|_| {
+                before = before.wrapping_add(cursor.get()?);
+                Ok(before)
+            })
+            .collect()
+    }
+
     /// Starts reading events in ascending order.
     ///
     /// # Errors
