@@ -33,6 +33,8 @@ use super::world::path;
 use super::world::views;
 
 const SECOND: i64 = 1_000_000;
+/// Stands for the resource version at the time of writing.
+pub const RV_NOW: u64 = 9_999_999_999;
 const ANONYMOUS: &str =
     "{\"username\":\"system:anonymous\",\"groups\":[\"system:unauthenticated\"]}";
 
@@ -318,7 +320,7 @@ impl Story<'_> {
                 "\""
             );
             if known {
-                put!(out, ",\"uid\":\"", &uid, "\",\"resourceVersion\":\"4199001\"");
+                put!(out, ",\"uid\":\"", &uid, "\",\"resourceVersion\":\"9999999999\"");
             }
             put!(
                 out,
@@ -512,15 +514,7 @@ impl Story<'_> {
         });
         let (mut request, mut response, uid) = (Vec::new(), Vec::new(), self.rng.uuid());
         bodies::deployment(&mut request, &ns, &app, "", 0, "alpine", self.t0);
-        bodies::deployment(
-            &mut response,
-            &ns,
-            &app,
-            &uid,
-            4_204_963,
-            "alpine",
-            self.t0 + 38 * SECOND,
-        );
+        bodies::deployment(&mut response, &ns, &app, &uid, RV_NOW, "alpine", self.t0 + 38 * SECOND);
         let deed = self.stolen(37_870_020, 1, "4-escalation", &ips, &agent);
         self.plot.deeds.push(Deed {
             uri: format!(
@@ -556,7 +550,7 @@ impl Story<'_> {
         pod.bare = true;
         let (mut request, mut response) = (Vec::new(), Vec::new());
         pod.put(&mut request, Grown::Asked, 0);
-        pod.put(&mut response, Grown::Created, 4_205_100);
+        pod.put(&mut response, Grown::Created, RV_NOW);
         let deed = self.stolen(46_900_000, 1, "4-escalation", ips, agent);
         let annotations = format!(
             "{},\"pod-security.kubernetes.io/audit-violations\":\"would violate PodSecurity \\\"baseline:latest\\\": host namespaces (hostPID=true), privileged (container \\\"1\\\" must not set securityContext.privileged=true)\",\"pod-security.kubernetes.io/enforce-policy\":\"privileged:latest\",\"securitycontextconstraints.admission.openshift.io/chosen\":\"privileged\"",
@@ -597,7 +591,7 @@ impl Story<'_> {
             let event = StepEvent { audit_id: pod.ids[step].clone(), received: at, started: false };
             self.plot.truth.consequence("c-pod", event);
         }
-        self.plot.births.push(Birth { at, pod, node: 2 });
+        self.plot.births.push(Birth { at: at + 30_000, pod, node: 2 });
     }
 
     /// What controllers do because of the new namespace and the new deployment.
@@ -622,7 +616,7 @@ impl Story<'_> {
             code: 201,
             with_bodies: true,
             request: b"{\"kind\":\"ServiceAccount\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"default\",\"creationTimestamp\":null}}".to_vec(),
-            response: format!("{{\"kind\":\"ServiceAccount\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"default\",\"namespace\":\"{ns}\",\"resourceVersion\":\"4204820\"}}}}").into_bytes(),
+            response: format!("{{\"kind\":\"ServiceAccount\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"default\",\"namespace\":\"{ns}\",\"resourceVersion\":\"9999999999\"}}}}").into_bytes(),
             ..deed
         });
         let controller = self.world.controllers[0].clone();
@@ -649,14 +643,14 @@ impl Story<'_> {
             name: set.clone(),
             code: 201,
             request: body(""),
-            response: body(",\"resourceVersion\":\"4204964\""),
+            response: body(",\"resourceVersion\":\"9999999999\""),
             ..deed
         };
         self.plot.deeds.push(by_controller(new));
         let deed = self.deed(40_560_000, 1, "c-controllers");
         let status = super::ordinary::conflict_status("deployments", "apps", app);
         let mut request = Vec::new();
-        bodies::deployment(&mut request, ns, app, uid, 4_204_963, "alpine", self.t0 + 38 * SECOND);
+        bodies::deployment(&mut request, ns, app, uid, RV_NOW, "alpine", self.t0 + 38 * SECOND);
         let late = Deed {
             uri: format!("{}/status", path("apps", ns, "deployments", app)),
             verb: "update",
@@ -915,7 +909,7 @@ fn namespace_bodies(ns: &str, uid: &str) -> (Vec<u8>, Vec<u8>) {
         "{{\"kind\":\"Namespace\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"{ns}\",\"creationTimestamp\":null,{labels},\"spec\":{{}},\"status\":{{\"phase\":\"Active\"}}}}"
     );
     let response = format!(
-        "{{\"kind\":\"Namespace\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"{ns}\",\"uid\":\"{uid}\",\"resourceVersion\":\"4204810\",{labels},\"spec\":{{\"finalizers\":[\"kubernetes\"]}},\"status\":{{\"phase\":\"Active\"}}}}"
+        "{{\"kind\":\"Namespace\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"{ns}\",\"uid\":\"{uid}\",\"resourceVersion\":\"9999999999\",{labels},\"spec\":{{\"finalizers\":[\"kubernetes\"]}},\"status\":{{\"phase\":\"Active\"}}}}"
     );
     (request.into_bytes(), response.into_bytes())
 }

@@ -6,7 +6,7 @@
 //! give the same bytes on every machine, and what was written is counted while it is written, so
 //! that whoever indexes it can be held to exact numbers.
 
-#![allow(dead_code, missing_docs, missing_debug_implementations)]
+#![allow(dead_code, unused_imports, missing_docs, missing_debug_implementations)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::too_many_arguments, clippy::too_many_lines, clippy::type_complexity)]
 
@@ -14,6 +14,7 @@ pub mod bodies;
 pub mod incident;
 pub mod life;
 pub mod line;
+pub mod odd;
 pub mod ordinary;
 pub mod rng;
 pub mod world;
@@ -22,6 +23,8 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 use line::Line;
+pub use odd::odd_events;
+pub use odd::odd_lines;
 use rng::Rng;
 use world::World;
 
@@ -265,9 +268,14 @@ pub struct Written {
 
 /// Generates an hour and a half of a small cluster (900 events) with both incidents in it.
 pub fn incident_variant(seed: u64, variant: Variant) -> (Vec<Written>, Truth) {
+    incident_among(seed, variant, 900)
+}
+
+/// The same among another number of events.
+pub fn incident_among(seed: u64, variant: Variant, events: u64) -> (Vec<Written>, Truth) {
     let options = CorpusOptions {
         seed,
-        events: 900,
+        events,
         days: 0.0625,
         variant,
         bodies: variant != Variant::BodiesStripped,

@@ -12,6 +12,7 @@ use super::bodies::Happening;
 use super::bodies::Pod;
 use super::incident::Birth;
 use super::incident::Deed;
+use super::incident::RV_NOW;
 use super::line::FORBIDDEN;
 use super::line::Line;
 use super::line::Target;
@@ -1066,8 +1067,12 @@ impl<'s> Day<'s> {
             Later::PodGrows { pod, node, step } => self.pod_grows(pod, node, step),
             Later::PodIsBorn { pod, node } => self.pod_created(*pod, node, None),
             Later::Deed(deed) => {
-                self.out.request.extend_from_slice(&deed.request);
-                self.out.response.extend_from_slice(&deed.response);
+                let rv = self.next_rv().to_string();
+                let dated = |body: &[u8]| {
+                    String::from_utf8_lossy(body).replace(&RV_NOW.to_string(), &rv).into_bytes()
+                };
+                self.out.request.extend(dated(&deed.request));
+                self.out.response.extend(dated(&deed.response));
                 self.out.host_pid = deed.host_pid;
                 self.out.log = deed.log;
                 self.out.emit(&mut self.rng, deed.server, &deed.who, deed.line());

@@ -2,20 +2,23 @@
 
 use std::io::IsTerminal;
 use std::io::Write;
-use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use anyhow::anyhow;
 use anyhow::bail;
 
-use crate::event::field::ALIASES;
 use crate::event::field::Field;
 use crate::event::time::TimeRange;
 use crate::event::time::Timestamp;
 use crate::event::time::parse_duration;
 use crate::event::time::parse_period;
+use crate::event::zone::Zone;
 use crate::hunt::answer::Answer;
 use crate::query::ast::QueryAst;
+use crate::query::parse::ParseOptions;
+use crate::query::parse::parse;
+use crate::query::resolve::resolve;
 use crate::report::renderer::Renderer;
 use crate::report::renderer::View;
 use crate::report::renderer_registry::RENDERERS;
@@ -53,16 +56,33 @@ pub struct TimeArgs {
 }
 
 impl TimeArgs {
+    /// Returns the zone that was asked for.
+    ///
+    /// # Errors
+    /// When there is no such zone.
+    pub fn zone(&self) -> anyhow::Result<Zone> {
+        Zone::parse(self.tz.trim()).with_context(|| {
+            format!("--tz {:?} is no time zone\n  hint: UTC, +02:00, Europe/Berlin", self.tz)
+        })
+    }
+
+    /// Says whether the range depends on the newest event.
+    pub fn is_relative(&self) -> bool {
+        [&self.since, &self.until].into_iter().flatten().any(|t| parse_duration(t.trim()).is_some())
+    }
+
     /// Returns the half-open range that was asked for; `newest` is what relative times count
     /// back from.
     ///
     /// # Errors
     /// When a time cannot be read, or the range is empty by mistake.
     pub fn range(&self, newest: Option<Timestamp>) -> anyhow::Result<TimeRange> {
-        let since =
-            self.since.as_deref().map(|text| moment("--since", text, newest)).transpose()?;
-        let until =
-            self.until.as_deref().map(|text| moment("--until", text, newest)).transpose()?;
+        let zone = self.zone()?;
+        let read = |flag: &str, text: &Option<String>| {
+            text.as_deref().map(|text| moment_in(flag, text, newest, zone)).transpose()
+        };
+        let since = read("--since", &self.since)?;
+        let until = read("--until", &self.until)?;
         if let (Some(a), Some(b)) = (since, until)
             && a >= b
         {
@@ -72,11 +92,20 @@ impl TimeArgs {
     }
 }
 
-/// Reads a time as typed behind `flag`.
+/// Reads a time as typed behind `flag`, in UTC where it names no zone.
 ///
 /// # Errors
 /// One sentence on what was expected.
 pub fn moment(flag: &str, text: &str, newest: Option<Timestamp>) -> anyhow::Result<Timestamp> {
+    moment_in(flag, text, newest, Zone::UTC)
+}
+
+fn moment_in(
+    flag: &str,
+    text: &str,
+    newest: Option<Timestamp>,
+    zone: Zone,
+) -> anyhow::Result<Timestamp> {
     let typed = text.trim();
     if let Some(back) = parse_duration(typed) {
         let newest = newest.with_context(|| {
@@ -85,7 +114,10 @@ pub fn moment(flag: &str, text: &str, newest: Option<Timestamp>) -> anyhow::Resu
         return Ok(Timestamp(newest.0.saturating_sub(back)));
     }
     match parse_period(typed) {
-        Some((start, _)) => Ok(start),
+        Some((start, _)) if Timestamp::parse(typed).is_some() || typed.ends_with(['Z', 'z']) => {
+            Ok(start)
+        }
+        Some((start, _)) => Ok(zone.moment(start)),
         None => bail!(
             "{flag} {typed:?} is no time\n  \
              hint: write 2025-12-09T12:57:00Z, 2025-12-09, or 24h (back from the newest event)"
@@ -155,16 +187,21 @@ fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
 }
 
-/// Opens the index for asking.
+/// Opens the index for asking; hours and weekdays are told in UTC.
 ///
 /// # Errors
 /// One sentence on what is wrong with the directory.
 pub fn open_evidence(args: &IndexArgs) -> anyhow::Result<Box<dyn Evidence>> {
-    open_dir(&args.dir)
+    open_evidence_in(args, Zone::UTC)
 }
 
-fn open_dir(dir: &Path) -> anyhow::Result<Box<dyn Evidence>> {
-    bail!("there is no index in {}\n  hint: audithound index PATH... makes one", dir.display())
+/// Opens the index for asking; hours and weekdays are told in `zone`.
+///
+/// # Errors
+/// One sentence on what is wrong with the directory.
+pub fn open_evidence_in(args: &IndexArgs, _zone: Zone) -> anyhow::Result<Box<dyn Evidence>> {
+    let dir = args.dir.display();
+    bail!("there is no index in {dir}\n  hint: audithound index PATH... --index {dir}")
 }
 
 /// Takes the text of a question from the command line: `-verb:get` is one, a mistyped option is
@@ -185,11 +222,9 @@ pub fn query_text(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// The text with the place marked and the nearest name.
-pub fn parse_query(text: &str, _tz: &str) -> anyhow::Result<QueryAst> {
-    match text.trim() {
-        "" | "*" => Ok(QueryAst::All),
-        _ => bail!("queries cannot be read yet"),
-    }
+pub fn parse_query(text: &str) -> anyhow::Result<QueryAst> {
+    parse(text, &ParseOptions::default())
+        .map_err(|error| anyhow!("{}", error.render(text).trim_end()))
 }
 
 /// Turns the name of a field, as typed behind an option, into the field.
@@ -198,21 +233,11 @@ pub fn parse_query(text: &str, _tz: &str) -> anyhow::Result<QueryAst> {
 /// The nearest names.
 pub fn resolve_field(name: &str) -> anyhow::Result<Field> {
     let name = name.trim();
-    match ALIASES.iter().find(|alias| alias.name == name) {
-        Some(alias) => Ok(Field::path(alias.stands_for)),
-        None => Ok(Field::path(name)),
-    }
-}
-
-/// Reads every event under `paths` for a scan.
-///
-/// # Errors
-/// When a path cannot be read.
-pub fn scan_evidence(
-    _paths: &[PathBuf],
-    _cluster: Option<&str>,
-) -> anyhow::Result<Box<dyn Evidence>> {
-    bail!("paths cannot be scanned yet")
+    resolve(name).map_err(|unknown| {
+        let hint =
+            unknown.hint().unwrap_or_else(|| "`audithound fields` lists every name".to_owned());
+        anyhow!("`{name}` is no field\n  {hint}")
+    })
 }
 
 /// Leaves the platform's identities out of `question` where that was asked, and says on standard

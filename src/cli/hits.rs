@@ -5,11 +5,11 @@ use std::io::Write;
 use crate::cli::common::PlatformArgs;
 use crate::cli::common::TimeArgs;
 use crate::cli::common::note;
-use crate::cli::common::parse_query;
 use crate::cli::common::resolve_field;
 use crate::cli::common::view;
 use crate::cli::common::without_platform;
 use crate::cli::exit::Exit;
+use crate::query::ast::QueryAst;
 use crate::report::hits::Column;
 use crate::report::hits::HitFormat;
 use crate::report::hits::write_hits;
@@ -38,6 +38,18 @@ pub struct HitOutputArgs {
     /// Shorten nothing on a terminal
     #[arg(long)]
     pub no_truncate: bool,
+}
+
+impl HitOutputArgs {
+    /// How many hits to ask for: one more than is shown tells whether there are more, without
+    /// counting them all.
+    pub fn limit_asked(&self) -> usize {
+        match (self.count, self.limit) {
+            (true, _) => 1,
+            (false, 0) => 0,
+            (false, limit) => limit.saturating_add(1),
+        }
+    }
 }
 
 /// The words of `--sort`.
@@ -88,13 +100,12 @@ impl From<Format> for HitFormat {
 /// When the question cannot be asked or answered, or the output cannot be written.
 pub fn print_hits(
     evidence: &dyn Evidence,
-    query: &str,
+    question: QueryAst,
     times: &TimeArgs,
     platform: PlatformArgs,
     output: &HitOutputArgs,
     out: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
-    let question = parse_query(query, &times.tz)?;
     let range = times.range(evidence.newest())?;
     let columns: Vec<Column> = output
         .fields
@@ -102,14 +113,12 @@ pub fn print_hits(
         .map(|name| Ok(Column { name: name.trim().to_owned(), field: resolve_field(name)? }))
         .collect::<anyhow::Result<_>>()?;
     let question = without_platform(evidence, question, range, platform)?;
-    // One hit more than is shown tells whether there are more, without counting them all.
-    let limit = match (output.count, output.limit) {
-        (true, _) => 1,
-        (false, 0) => 0,
-        (false, limit) => limit.saturating_add(1),
+    let options = SearchOptions {
+        range,
+        order: output.sort.into(),
+        limit: output.limit_asked(),
+        count_all: output.count,
     };
-    let options =
-        SearchOptions { range, order: output.sort.into(), limit, count_all: output.count };
     let hits = evidence.search(&question, &options)?;
     if output.count {
         writeln!(out, "{}", hits.total)?;

@@ -1,8 +1,19 @@
 //! What a word is, and when two texts are the same: the one place that decides about case.
 
+use std::borrow::Cow;
+
 /// Folds `text` for comparison: values and words are compared without case (query.md, Grammar).
 pub fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_lowercase() }
+}
+
+/// Folds without allocating where the text is folded already.
+pub fn folded(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|c| c.is_ascii() && !c.is_ascii_uppercase()) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(fold(text))
+    }
 }
 
 /// Compares `text` with an already folded one.

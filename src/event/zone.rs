@@ -68,6 +68,22 @@ impl Zone {
         WEEKDAYS.get(day as usize).copied()
     }
 
+    /// Returns the moment at which clocks here show what clocks in UTC show at `shown`; the first
+    /// one where the clock was set back, the same distance on where it was set forward.
+    pub fn moment(self, shown: Timestamp) -> Timestamp {
+        let Some(naive) = DateTime::from_timestamp_micros(shown.0).map(|t| t.naive_utc()) else {
+            return shown;
+        };
+        let offset = match self {
+            Zone::Fixed(offset) => offset,
+            Zone::Named(zone) => match zone.offset_from_local_datetime(&naive).earliest() {
+                Some(offset) => offset.fix(),
+                None => zone.offset_from_utc_datetime(&naive).fix(),
+            },
+        };
+        Timestamp(shown.0 - i64::from(offset.local_minus_utc()) * 1_000_000)
+    }
+
     /// Returns the moment as local time with its offset.
     pub fn local(self, time: Timestamp) -> Option<DateTime<FixedOffset>> {
         let utc = DateTime::from_timestamp_micros(time.0)?;
@@ -100,6 +116,10 @@ mod tests {
             let zone = Zone::parse(zone).unwrap();
             (zone.hour(time).unwrap(), zone.weekday(time).unwrap())
         };
+        let noon = Timestamp::parse("2025-07-06T12:00:00Z").unwrap();
+        let moment = |zone: &str| Zone::parse(zone).unwrap().moment(noon).to_rfc3339();
+        assert_eq!(moment("Europe/Berlin"), "2025-07-06T10:00:00.000000Z");
+        assert_eq!(moment("-0530"), "2025-07-06T17:30:00.000000Z");
         assert_eq!(told("UTC"), (22, "sun"));
         assert_eq!(told("+02:00"), (0, "mon"));
         assert_eq!(told("-0530"), (17, "sun"));

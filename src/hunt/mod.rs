@@ -1,14 +1,20 @@
 //! Many questions at once become findings; one event becomes its neighbours.
 
+pub mod allow_list;
 pub mod answer;
 pub mod attack;
+pub mod batch;
 pub mod correlation;
 pub mod error;
 pub mod finding;
+pub mod hunts;
+pub mod investigate;
 pub mod pack;
 pub mod pivot;
 pub mod pivot_registry;
+pub mod pivot_requests;
 pub mod pivots;
+pub mod pod_spec;
 pub mod requests;
 pub mod state;
 pub mod timeline;

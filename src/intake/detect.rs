@@ -2,12 +2,53 @@
 
 use super::format::Format;
 use super::format::FormatRow;
+use super::formats::aks::Aks;
+use super::formats::auditd::Auditd;
 use super::formats::bare::Bare;
+use super::formats::cloudwatch::CloudWatch;
+use super::formats::csv_export::CsvExport;
+use super::formats::elastic::Elastic;
 use super::formats::event_list::EventList;
+use super::formats::gke::Gke;
+use super::formats::graylog::Graylog;
+use super::formats::json_string::JsonString;
+use super::formats::legacy::Legacy;
+use super::formats::loki::Loki;
 use super::formats::node_prefix::NodePrefix;
+use super::formats::otlp::Otlp;
+use super::formats::ovn::Ovn;
+use super::formats::splunk::Splunk;
+use super::formats::syslog::Syslog;
+use super::formats::timestamp_prefix::TimestampPrefix;
+use super::formats::truncated::Truncated;
+use super::formats::viaq::Viaq;
 
 /// Every format, in the order they are asked and shown.
-pub(crate) static FORMATS: &[&dyn Format] = &[&Bare, &EventList, &NodePrefix];
+///
+/// The order is fixed: what a record is must not depend on its neighbours, or the same bytes would
+/// be read differently when they are cut into other pieces.
+pub(crate) static FORMATS: &[&dyn Format] = &[
+    &Bare,
+    &EventList,
+    &Viaq,
+    &Otlp,
+    &Loki,
+    &Elastic,
+    &Splunk,
+    &CloudWatch,
+    &Gke,
+    &Aks,
+    &Graylog,
+    &JsonString,
+    &NodePrefix,
+    &TimestampPrefix,
+    &Syslog,
+    &Legacy,
+    &Ovn,
+    &Auditd,
+    &Truncated,
+    &CsvExport,
+];
 
 /// Returns what people read about every format.
 pub fn formats_table() -> Vec<FormatRow> {

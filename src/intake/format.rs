@@ -64,22 +64,6 @@ pub struct Inner<'c> {
     pub rejected: Option<String>,
 }
 
-impl Inner<'_> {
-    /// Returns the same with a text of its own.
-    pub fn into_owned(self) -> Inner<'static> {
-        Inner {
-            text: Cow::Owned(self.text.into_owned()),
-            event: self.event,
-            element: self.element,
-            envelope: self.envelope,
-            origin: self.origin,
-            flags: self.flags,
-            time: self.time,
-            rejected: self.rejected,
-        }
-    }
-}
-
 impl<'c> Peeled<'c> {
     /// One thing inside.
     pub fn one(inner: Inner<'c>) -> Peeled<'c> {

@@ -1,15 +1,17 @@
 //! A line becomes an event, and every line is accounted for.  Knows no files.
 
+mod csv_rows;
 mod detect;
 mod format;
 mod formats;
 pub mod parse;
 mod piece_reader;
 pub mod record;
+mod request_path;
 mod shape;
-mod span;
 mod tally;
 mod unwrap;
+mod when;
 
 pub use detect::formats_table;
 pub use format::FormatRow;

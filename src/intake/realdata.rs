@@ -31,3 +31,24 @@ fn the_reference_evidence_whatever_the_size_of_a_piece() {
         }
     }
 }
+
+/// The logs of a folder, the files that are no archive left out, and events, blank, rejected.
+const COUNTS: [(&str, &str, u64, u64, u64); 8] = [
+    ("openshift-cluster-logging-operator-logsamples", "", 21, 1, 0),
+    ("falco-k8s-audit-traces", "", 55, 4, 1),
+    ("liggitt-audit2rbac", "", 37, 0, 0),
+    ("sysdiglabs-aks-audit-log", "", 24, 0, 0),
+    ("ocsf-examples-eks", "", 1, 0, 0),
+    ("joonghyunlee-eventlist", "", 2, 0, 0),
+    ("ovn-kubernetes-acl-log", "", 4, 0, 0),
+    ("ralvares-security-demos", "visa-processor.log", 0, 0, 1),
+];
+
+#[test]
+fn every_other_log_has_its_exact_counts() {
+    for (folder, file, events, blank, rejected) in COUNTS {
+        if let Some(counts) = counts(&format!("{folder}/{file}"), ReadOptions::default()) {
+            assert_eq!(counts, (events, blank, rejected), "{folder}");
+        }
+    }
+}

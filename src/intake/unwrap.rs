@@ -13,6 +13,7 @@ use super::parse::Scratch;
 use super::parse::Strictness;
 use super::parse::parse_json;
 use crate::event::audit_event::event_time;
+use crate::event::json::Kind;
 use crate::event::json::Node;
 use crate::event::json::NotJson;
 use crate::event::json::Tape;
@@ -43,10 +44,9 @@ pub(crate) struct Parsed<'c> {
     pub(crate) strictness: Strictness,
 }
 
-/// Takes layers off records; remembers what fitted last.
+/// Takes layers off records; one for each worker, because it keeps its buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Wrappings {
-    last: usize,
     scratch: Scratch,
 }
 
@@ -55,6 +55,16 @@ impl Wrappings {
     pub(crate) fn unwrap(&mut self, text: &[u8], parsed: Option<Parsed<'_>>, give: &mut Give<'_>) {
         let inner = Inner { text: Cow::Borrowed(text), ..Inner::default() };
         self.layer(inner, parsed, "", LAYERS_MAX, give);
+    }
+
+    /// Unwraps what was taken out of a record already.
+    pub(crate) fn unwrap_inner(
+        &mut self,
+        inner: Inner<'_>,
+        format: &'static str,
+        give: &mut Give<'_>,
+    ) {
+        self.layer(inner, None, format, LAYERS_MAX, give);
     }
 
     /// Peels one layer and what is inside; recurses at most [`LAYERS_MAX`] deep.
@@ -77,7 +87,7 @@ impl Wrappings {
             }
             Err(error) => {
                 let layer = Layer { text: &outer.text, json: None };
-                let (name, peeled) = self.peel(&layer);
+                let (name, peeled) = peel(&layer);
                 let peeled = match peeled {
                     Peeled::NotMine if starts_like_json(&outer.text) => {
                         Peeled::Rejected(not_json(error))
@@ -103,7 +113,7 @@ impl Wrappings {
         }
         let parsed = Parsed { text: &outer.text, tape, strictness: Strictness::Strict };
         let layer = Layer { text: parsed.text, json: tape.root(parsed.text) };
-        let found = self.peel(&layer);
+        let found = peel(&layer);
         self.inside(&outer, Some(parsed), found, format, left, give);
     }
 
@@ -159,22 +169,17 @@ impl Wrappings {
         let strictness = parse_json(text, &mut self.scratch, &mut tape)?;
         Ok(Nodes { tape: Some(tape), strictness })
     }
+}
 
-    /// Asks the formats, the one that fitted last first.
-    fn peel<'c>(&mut self, layer: &Layer<'c>) -> (&'static str, Peeled<'c>) {
-        let others = (0..FORMATS.len()).filter(|at| *at != self.last);
-        for at in std::iter::once(self.last).chain(others) {
-            let Some(format) = FORMATS.get(at) else { continue };
-            match format.peel(layer) {
-                Peeled::NotMine => {}
-                found => {
-                    self.last = at;
-                    return (format.row().name, found);
-                }
-            }
+/// Asks the formats.
+fn peel<'c>(layer: &Layer<'c>) -> (&'static str, Peeled<'c>) {
+    for format in FORMATS {
+        match format.peel(layer) {
+            Peeled::NotMine => {}
+            found => return (format.row().name, found),
         }
-        ("", Peeled::NotMine)
     }
+    ("", Peeled::NotMine)
 }
 
 /// The nodes of a text; `None` where they are exactly those of the text around it.
@@ -188,7 +193,8 @@ fn subtree(tape: &Tape, start: usize, end: usize) -> Option<Tape> {
     let (start, end) = (u32::try_from(start).ok()?, u32::try_from(end).ok()?);
     let first = tape.nodes.partition_point(|node| node.start < start);
     let root = tape.nodes.get(first)?;
-    if root.start != start || root.end != end {
+    let whole = matches!(root.kind, Kind::Object | Kind::Array);
+    if !whole || root.start != start || root.end != end {
         return None;
     }
     let base = u32::try_from(first).ok()?;

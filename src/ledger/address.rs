@@ -73,11 +73,18 @@ pub struct Interval {
     pub until: Option<(Timestamp, Ending)>,
     /// Where it was read.
     pub sources: BTreeSet<Source>,
-    /// The events that say so.
-    pub proof: Vec<EventId>,
+    /// The first event of each source that says so.
+    pub proof: Vec<(Source, EventId)>,
 }
 
 impl Interval {
+    /// The events that prove it: an object in an answer only where nobody wrote it down.
+    pub fn events(&self) -> Vec<EventId> {
+        let written = self.proof.iter().any(|(source, _)| *source != Source::Object);
+        let counts = |source: Source| !written || source != Source::Object;
+        self.proof.iter().filter(|(source, _)| counts(*source)).map(|(_, event)| *event).collect()
+    }
+
     /// Says whether the address belonged to the pod at `time`.
     pub fn holds_at(&self, time: Timestamp) -> bool {
         self.since <= time && self.until.is_none_or(|(until, _)| time < until)
@@ -223,8 +230,13 @@ impl AddressLedger {
         if let Some(node) = &node {
             self.node_tells(node, event, host_network);
         }
+        // Anybody may write annotations into the pods they make; only an answer shows what is.
+        let claims = event.addresses.iter().any(|(_, _, source)| *source != Source::Object);
         for (address, _, source) in &event.addresses {
-            let believed = event.trusted || !fold.poisoned.contains(&(key.clone(), *address));
+            let believed = event.trusted
+                || (!claims
+                    && event.step != Step::Create
+                    && !fold.poisoned.contains(&(key.clone(), *address)));
             if believed && !host_network && ended.is_none_or(|ended| event.time < ended) {
                 self.observe(at, &event.cluster, *address, *source, event);
             }
@@ -282,10 +294,10 @@ impl AddressLedger {
         if event.trusted {
             facts.addresses.extend(event.host_addresses.iter().copied());
         }
-        for (address, prefix, source) in &event.addresses {
+        for (address, prefix, _) in event.addresses.iter().filter(|_| event.trusted) {
             let whole = if address.is_ipv4() { 32 } else { 128 };
             let mask = prefix.filter(|p| *p < whole && *p > 0);
-            if let (Some(mask), false, true) = (mask, host_network, *source != Source::Object) {
+            if let (Some(mask), false) = (mask, host_network) {
                 facts.subnets.insert(Network::around(*address, mask));
             }
         }
@@ -295,7 +307,9 @@ impl AddressLedger {
         let networks = self.networks.entry(event.cluster.clone()).or_default();
         // Other routes lead to services or join networks, not to pods.
         networks.extend(event.routes.iter().filter(|route| {
-            route.prefix > 0 && event.addresses.iter().any(|(a, ..)| route.contains(*a))
+            event.trusted
+                && route.prefix > 0
+                && event.addresses.iter().any(|(a, ..)| route.contains(*a))
         }));
     }
 
@@ -320,18 +334,16 @@ impl AddressLedger {
         let intervals = self.intervals.entry((cluster.to_owned(), address)).or_default();
         match intervals.iter_mut().find(|interval| interval.pod == pod) {
             Some(interval) => {
-                // Two proofs of each kind are enough for a reader.
-                if !interval.sources.contains(&source) || interval.proof.len() < 4 {
-                    interval.proof.push(event.event);
+                if interval.sources.insert(source) {
+                    interval.proof.push((source, event.event));
                 }
-                interval.sources.insert(source);
             }
             None => intervals.push(Interval {
                 pod,
                 since: event.time,
                 until: None,
                 sources: BTreeSet::from([source]),
-                proof: vec![event.event],
+                proof: vec![(source, event.event)],
             }),
         }
     }

@@ -11,6 +11,7 @@ pub mod network;
 pub mod observe;
 pub mod pod_networks;
 pub mod question;
+pub mod reason;
 pub mod request;
 pub mod table;
 pub mod uri;

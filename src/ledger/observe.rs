@@ -354,14 +354,17 @@ struct TellsOf {
 
 fn told_by(line: &Line<'_>) -> TellsOf {
     let mut tells = TellsOf::default();
-    for column in [REQUEST_OVN, RESPONSE_OVN] {
+    // What an answer holds was written by somebody before.
+    for (column, source) in [(REQUEST_OVN, Source::Annotation), (RESPONSE_OVN, Source::Object)] {
         for text in line.all(column) {
-            tells.add(pod_networks(text), Source::Annotation);
+            tells.add(pod_networks(text), source);
         }
     }
-    for column in [REQUEST_MULTUS, RESPONSE_MULTUS] {
+    for (column, source) in
+        [(REQUEST_MULTUS, Source::Annotation), (RESPONSE_MULTUS, Source::Object)]
+    {
         for text in line.all(column) {
-            tells.add(network_status(text), Source::Annotation);
+            tells.add(network_status(text), source);
         }
     }
     for (columns, source) in [
@@ -387,7 +390,10 @@ fn told_by(line: &Line<'_>) -> TellsOf {
 impl TellsOf {
     fn add(&mut self, told: Told, source: Source) {
         for (address, prefix) in told.addresses {
-            match self.addresses.iter_mut().find(|(known, ..)| *known == address) {
+            let same = |(known, _, from): &&mut (IpAddr, Option<u8>, Source)| {
+                *known == address && *from == source
+            };
+            match self.addresses.iter_mut().find(same) {
                 Some((_, mask, _)) => *mask = mask.or(prefix),
                 None => self.addresses.push((address, prefix, source)),
             }

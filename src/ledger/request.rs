@@ -84,6 +84,7 @@ pub const COLUMNS: &[&str] = &[
     "sub",
     "objectRef.apiGroup",
     "objectRef.namespace",
+    "objectRef.name",
     "name",
     "code",
     "decision",

@@ -1,5 +1,7 @@
 //! Reads the text of a question piece by piece: blanks, quotes, escapes, wildcards, operators.
 
+use crate::query::ast::Glob;
+use crate::query::ast::GlobPart;
 use crate::query::error::QueryError;
 
 /// One character of an unquoted term.
@@ -100,8 +102,8 @@ impl<'q> Cursor<'q> {
         NAMES.iter().find_map(|(name, operator)| {
             let here = rest.get(..name.len())?.eq_ignore_ascii_case(name);
             let behind = rest.get(name.len()..)?.chars().next();
-            let ends = behind
-                .is_none_or(|c| c.is_whitespace() || matches!(c, '(' | ')' | '"' | '{' | '}'));
+            let ends =
+                behind.is_none_or(|c| c.is_whitespace() || matches!(c, '(' | ')' | '"' | '}'));
             (here && ends).then_some((*operator, name.len()))
         })
     }
@@ -211,6 +213,21 @@ pub(crate) fn spelled(pieces: &[Piece]) -> String {
 /// Says whether `pieces` hold a wildcard.
 pub(crate) fn has_wildcard(pieces: &[Piece]) -> bool {
     pieces.iter().any(|piece| !matches!(piece, Piece::Char(_)))
+}
+
+/// Puts pieces together as a pattern; stars beside stars are one.
+pub(crate) fn glob(pieces: &[Piece]) -> Glob {
+    let mut parts: Vec<GlobPart> = Vec::new();
+    for piece in pieces {
+        match (piece, parts.last_mut()) {
+            (Piece::Char(c), Some(GlobPart::Text(text))) => text.push(*c),
+            (Piece::Char(c), _) => parts.push(GlobPart::Text(c.to_string())),
+            (Piece::Star, Some(GlobPart::AnyRun)) => {}
+            (Piece::Star, _) => parts.push(GlobPart::AnyRun),
+            (Piece::Question, _) => parts.push(GlobPart::AnyOne),
+        }
+    }
+    Glob(parts)
 }
 
 #[cfg(test)]

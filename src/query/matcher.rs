@@ -15,12 +15,12 @@ use crate::event::zone::Zone;
 use crate::query::ast::QueryAst;
 use crate::query::ast::Test;
 use crate::query::error::QueryError;
+use crate::query::phrase::CompiledWords;
+use crate::query::phrase::decoded_query_part;
 use crate::query::value::CompiledTest;
-use crate::query::value::CompiledWords;
-use crate::query::value::decoded_query_part;
 
 /// Deepest nesting of a question that is judged; the parser allows half of it.
-const MAX_DEPTH: usize = 512;
+const MAX_DEPTH: usize = 256;
 
 /// How a question is judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

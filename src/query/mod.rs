@@ -9,16 +9,25 @@
 //! | [`ast::QueryAst`] | `to_string()` ([`print`]) | canonical text; `parse` gives the same tree back |
 //! | [`ast::QueryAst`] | [`matcher::Matcher::compile`], [`matcher::Matcher::matches`] | verdict on one event: the oracle |
 //! | [`ast::Test`] | [`value::CompiledTest::compile`], [`value::CompiledTest::accepts`] | verdict on one decoded leaf text |
-//! | words of a question | [`value::CompiledWords::compile`], [`value::CompiledWords::accepts`] | verdict on one key or value |
+//! | words of a question | [`phrase::CompiledWords::compile`], [`phrase::CompiledWords::accepts`] | verdict on one key or value |
 //! | event and field | [`matcher::field_values`] | the texts that rows and top lists show |
 //! | unknown path and the known ones | [`resolve::nearest_path`] | the hint |
 
+pub mod address;
 pub mod ast;
 pub mod error;
+pub mod glob;
 mod lex;
 pub mod matcher;
 pub mod parse;
+mod parse_value;
+pub mod phrase;
 pub mod platform;
 pub mod print;
+pub mod range;
 pub mod resolve;
 pub mod value;
+pub mod value_list;
+
+#[cfg(test)]
+mod tests;

@@ -1,41 +1,33 @@
 //! Text becomes a question (query.md, Grammar), or an error that names the place.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::event::field::Field;
 use crate::event::field::FieldKind;
 use crate::event::time::parse_period;
 use crate::event::words::fold;
-use crate::event::zone::WEEKDAYS;
-use crate::query::ast::Bound;
+use crate::query::address::network;
+use crate::query::address::parse_address;
 use crate::query::ast::Glob;
 use crate::query::ast::GlobPart;
 use crate::query::ast::QueryAst;
-use crate::query::ast::Test;
-use crate::query::ast::ValueSet;
 use crate::query::ast::WordPattern;
 use crate::query::error::QueryError;
 use crate::query::lex::Cursor;
 use crate::query::lex::Operator;
 use crate::query::lex::Piece;
 use crate::query::lex::Stop;
+use crate::query::lex::glob;
 use crate::query::lex::has_wildcard;
 use crate::query::lex::spelled;
-use crate::query::print::field_text;
 use crate::query::resolve::UnknownField;
 use crate::query::resolve::resolve;
 use crate::query::resolve::resolve_object;
 use crate::query::resolve::resolve_path;
-use crate::query::value::duration;
-use crate::query::value::network;
-use crate::query::value::parse_address;
-use crate::query::value::parse_number;
-use crate::query::value::regex;
 
 /// Deepest nesting of brackets and NOTs: far beyond what a person writes, far below what would
 /// hurt the stack.
-pub const MAX_DEPTH: usize = 256;
+pub const MAX_DEPTH: usize = 128;
 
 /// Reads the file of `field:@FILE`.
 pub type FileReader<'a> = &'a dyn Fn(&str) -> std::io::Result<Vec<u8>>;
@@ -78,7 +70,14 @@ impl Default for ParseOptions<'_> {
 /// # Errors
 /// What cannot be asked, with its place and what may have been meant.
 pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<QueryAst, QueryError> {
-    let mut parser = Parser { cursor: Cursor::new(text), options, depth: 0, prefix: Vec::new() };
+    let mut parser = Parser {
+        cursor: Cursor::new(text),
+        options,
+        depth: 0,
+        prefix: Vec::new(),
+        lists: 0,
+        regex_ends: None,
+    };
     parser.cursor.skip_blanks();
     if parser.cursor.peek().is_none() {
         return Ok(QueryAst::All);
@@ -95,18 +94,24 @@ pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<QueryAst, QueryEr
     }
 }
 
-struct Parser<'q, 'o> {
-    cursor: Cursor<'q>,
-    options: &'o ParseOptions<'o>,
-    depth: usize,
+/// A question that is being read.
+pub(crate) struct Parser<'q, 'o> {
+    pub(crate) cursor: Cursor<'q>,
+    pub(crate) options: &'o ParseOptions<'o>,
+    pub(crate) depth: usize,
     /// The paths of the `path{` that are open, each the whole way from the event.
-    prefix: Vec<String>,
+    pub(crate) prefix: Vec<String>,
+    /// How many `field:(` are open.
+    pub(crate) lists: usize,
+    /// From where the end of a regex was looked for, and what was found.
+    pub(crate) regex_ends: Option<(usize, Option<usize>)>,
 }
 
-type Parsed<T = QueryAst> = Result<T, QueryError>;
+/// What a step of reading gives.
+pub(crate) type Parsed<T = QueryAst> = Result<T, QueryError>;
 
 /// Puts one part in place of a list of one.
-fn list(mut parts: Vec<QueryAst>, make: fn(Vec<QueryAst>) -> QueryAst) -> QueryAst {
+pub(crate) fn list(mut parts: Vec<QueryAst>, make: fn(Vec<QueryAst>) -> QueryAst) -> QueryAst {
     match (parts.len(), parts.pop()) {
         (1, Some(only)) => only,
         (_, last) => {
@@ -145,7 +150,7 @@ impl<'q> Parser<'q, '_> {
         }
     }
 
-    fn deeper(&mut self, at: usize) -> Parsed<()> {
+    pub(crate) fn deeper(&mut self, at: usize) -> Parsed<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(QueryError::new(
@@ -157,7 +162,7 @@ impl<'q> Parser<'q, '_> {
     }
 
     /// Takes the sign of a negation, if one stands here.
-    fn negation(&mut self) -> bool {
+    pub(crate) fn negation(&mut self) -> bool {
         if self.cursor.eat_operator(Operator::Not) || self.cursor.eat("!") {
             return true;
         }
@@ -189,7 +194,7 @@ impl<'q> Parser<'q, '_> {
     }
 
     /// Complains where a condition is due and something else stands.
-    fn missing_condition(&self) -> Parsed<()> {
+    pub(crate) fn missing_condition(&self) -> Parsed<()> {
         let at = self.cursor.at;
         if let Some((_, length)) = self.cursor.operator() {
             return Err(QueryError::new(at..at + length, "a condition is missing here")
@@ -202,7 +207,7 @@ impl<'q> Parser<'q, '_> {
         Ok(())
     }
 
-    fn close(&mut self, opened: usize) -> Parsed<()> {
+    pub(crate) fn close(&mut self, opened: usize) -> Parsed<()> {
         self.cursor.skip_blanks();
         if self.cursor.eat(")") {
             return Ok(());
@@ -211,7 +216,7 @@ impl<'q> Parser<'q, '_> {
     }
 
     /// Complains where a term has ended and no blank or bracket follows.
-    fn end_of_term(&self, start: usize) -> Parsed<()> {
+    pub(crate) fn end_of_term(&self, start: usize) -> Parsed<()> {
         if self.cursor.at_term_end() {
             return Ok(());
         }
@@ -238,11 +243,13 @@ impl<'q> Parser<'q, '_> {
         match self.cursor.peek() {
             Some(':') if !head.is_empty() => {
                 let field = self.field(&head, span)?;
+                drop(head);
                 self.cursor.bump();
-                self.value(&field, false)
+                self.value(&field)
             }
             Some('{') if !head.is_empty() => {
                 let path = self.object(&head, span)?;
+                drop(head);
                 self.within(path)
             }
             Some(':') => {
@@ -266,6 +273,10 @@ impl<'q> Parser<'q, '_> {
             && typed.starts_with('/')
             && typed.ends_with('/')
             && typed.contains(['\\', '[', '(', '+', '^', '$', '|', '{']);
+        if typed.starts_with('[') {
+            return Err(QueryError::new(start..self.cursor.at, "a range needs a field")
+                .hint("for instance code:[400 TO 499]; a text with brackets goes in quotes"));
+        }
         if regex {
             return Err(QueryError::new(start..self.cursor.at, "a regex needs a field")
                 .hint(format!("for instance requestURI:{typed}")));
@@ -332,14 +343,14 @@ impl<'q> Parser<'q, '_> {
                 .hint("a bare word looks everywhere; a path looks in any element of its arrays"));
         }
         let name = spelled(head);
-        if name.ends_with(']') && name.contains('[') && !self.typed(span).contains('\\') {
+        if has_index(self.typed(span)) {
             return Err(QueryError::new(span.clone(), "paths take no index")
                 .hint("arrays are looked through: requestObject.spec.containers.image:x"));
         }
         Ok(name)
     }
 
-    fn typed(&self, span: &std::ops::Range<usize>) -> &'q str {
+    pub(crate) fn typed(&self, span: &std::ops::Range<usize>) -> &'q str {
         self.cursor.text.get(span.clone()).unwrap_or_default()
     }
 
@@ -393,370 +404,21 @@ impl<'q> Parser<'q, '_> {
     }
 
     /// The kind of a field here, where paths inside `path{` are relative.
-    fn kind(&self, field: &Field) -> FieldKind {
+    pub(crate) fn kind(&self, field: &Field) -> FieldKind {
         match (self.prefix.last(), field) {
             (Some(prefix), Field::Path(path)) if path.is_empty() => Field::path(prefix).kind(),
             (Some(prefix), Field::Path(path)) => Field::Path(format!("{prefix}.{path}")).kind(),
             (_, field) => field.kind(),
         }
     }
-
-    fn value(&mut self, field: &Field, in_list: bool) -> Parsed {
-        let start = self.cursor.at;
-        if self.cursor.at_term_end() {
-            let name = field_text(field);
-            return Err(QueryError::new(start..start, "a value is missing behind the colon").hint(
-                format!("write it without a blank; {name}:* asks whether there is any value"),
-            ));
-        }
-        let test = match self.cursor.peek() {
-            Some('(') => {
-                self.cursor.bump();
-                self.deeper(start)?;
-                let inner = self.value_any_of(field)?;
-                self.depth -= 1;
-                self.close(start)?;
-                self.end_of_term(start)?;
-                return Ok(inner);
-            }
-            Some('"') => {
-                let text = self.cursor.quoted()?;
-                self.literal(field, text, start)?
-            }
-            Some('[' | '{') => self.range(field)?,
-            Some('<' | '>') => self.comparison(field)?,
-            Some('@') => self.file(field)?,
-            Some('~') if self.cursor.rest().starts_with("~/") => {
-                self.cursor.bump();
-                self.regex(start, in_list)?
-            }
-            Some('/') if self.is_regex() => self.regex(start, in_list)?,
-            _ => self.plain(field, start)?,
-        };
-        self.end_of_term(start)?;
-        Ok(QueryAst::Field { field: field.clone(), test })
-    }
-
-    fn value_any_of(&mut self, field: &Field) -> Parsed {
-        let mut parts = vec![self.value_all_of(field)?];
-        loop {
-            self.cursor.skip_blanks();
-            if self.cursor.eat_operator(Operator::Or) {
-                parts.push(self.value_all_of(field)?);
-                continue;
-            }
-            let at = self.cursor.at;
-            match self.cursor.peek() {
-                None | Some(')') => return Ok(list(parts, QueryAst::Or)),
-                Some(c) => {
-                    return Err(QueryError::new(
-                        at..at + c.len_utf8(),
-                        "between the values of a list stands AND or OR",
-                    )
-                    .hint("for instance verb:(get OR list); a text with blanks goes in quotes"));
-                }
-            }
-        }
-    }
-
-    fn value_all_of(&mut self, field: &Field) -> Parsed {
-        let mut parts = vec![self.value_unary(field)?];
-        loop {
-            self.cursor.skip_blanks();
-            if !self.cursor.eat_operator(Operator::And) {
-                return Ok(list(parts, QueryAst::And));
-            }
-            parts.push(self.value_unary(field)?);
-        }
-    }
-
-    fn value_unary(&mut self, field: &Field) -> Parsed {
-        self.cursor.skip_blanks();
-        let start = self.cursor.at;
-        if self.negation() {
-            self.deeper(start)?;
-            let inner = self.value_unary(field)?;
-            self.depth -= 1;
-            return Ok(QueryAst::Not(Box::new(inner)));
-        }
-        self.missing_condition()?;
-        self.value(field, true)
-    }
-
-    /// A text that stands for itself.
-    fn literal(&self, field: &Field, text: String, start: usize) -> Parsed<Test> {
-        self.check_equal(field, &text, start..self.cursor.at)?;
-        Ok(Test::Equals { text, cased: false })
-    }
-
-    /// An unquoted value: plain, with wildcards, or a network.
-    fn plain(&mut self, field: &Field, start: usize) -> Parsed<Test> {
-        let pieces = self.cursor.run(Stop::Value);
-        if !has_wildcard(&pieces) {
-            let text = spelled(&pieces);
-            if self.kind(field) == FieldKind::Address && text.contains('/') {
-                return match network(&text) {
-                    Some((address, prefix)) => Ok(Test::Network { address, prefix }),
-                    None => Err(QueryError::new(
-                        start..self.cursor.at,
-                        format!("`{text}` is no network"),
-                    )
-                    .hint("for instance 10.128.0.0/14 or fd00::/8")),
-                };
-            }
-            return self.literal(field, text, start);
-        }
-        let glob = glob(&pieces);
-        if glob.0 == [GlobPart::AnyRun] {
-            return Ok(Test::Present);
-        }
-        Ok(Test::Like { glob, cased: false })
-    }
-
-    /// Says whether the value that starts with a slash here is a regex (query.md, Grammar).
-    fn is_regex(&self) -> bool {
-        let Some(end) = self.cursor.regex_end() else { return false };
-        let body = self.typed(&(self.cursor.at + 1..end));
-        let meta = body.contains(['.', '*', '+', '?', '(', ')', '[', ']', '{', '}', '^', '$', '|'])
-            || body.contains('\\');
-        meta && !self.holds_terms(body)
-    }
-
-    /// Says whether the would-be regex has run over conditions that follow a plain value, as in
-    /// `uri:/api/v1/nodes user.username:x uri:/apis/`.
-    fn holds_terms(&self, body: &str) -> bool {
-        body.split_whitespace().skip(1).any(|piece| {
-            let term = piece.trim_start_matches(['(', '-', '!']);
-            let Some(at) = term.find([':', '{']) else { return false };
-            let (name, rest) = term.split_at(at);
-            let known = match self.prefix.last() {
-                None => resolve(name).is_ok() || resolve_object(name).is_ok(),
-                Some(prefix) => resolve_path(&format!("{prefix}.{name}")).is_ok(),
-            };
-            rest.len() > 1 && !name.is_empty() && known
-        })
-    }
-
-    fn regex(&mut self, start: usize, _in_list: bool) -> Parsed<Test> {
-        let opened = self.cursor.at;
-        let Some(end) = self.cursor.regex_end() else {
-            return Err(QueryError::new(start..opened + 1, "this regex is never closed")
-                .hint("it ends at a slash in front of a blank, a bracket or the end"));
-        };
-        let body = self.typed(&(opened + 1..end));
-        self.cursor.at = end + 1;
-        let mut pattern = String::with_capacity(body.len());
-        let mut chars = body.chars();
-        while let Some(c) = chars.next() {
-            match c {
-                '\\' => match chars.next() {
-                    Some('/') => pattern.push('/'),
-                    next => {
-                        pattern.push('\\');
-                        pattern.extend(next);
-                    }
-                },
-                c => pattern.push(c),
-            }
-        }
-        regex(&pattern).map_err(|error| QueryError { span: start..end + 1, ..error })?;
-        Ok(Test::Matches(pattern))
-    }
-
-    fn comparison(&mut self, field: &Field) -> Parsed<Test> {
-        let start = self.cursor.at;
-        let below = self.cursor.bump() == Some('<');
-        let included = self.cursor.eat("=");
-        if self.cursor.at_term_end() {
-            return Err(QueryError::new(start..self.cursor.at, "a bound is missing here")
-                .hint("write it without a blank: code:>=400"));
-        }
-        let text = self.bound_text(field, Stop::Value)?;
-        let bound = match text {
-            None => Bound::Open,
-            Some(text) if included => Bound::Included(text),
-            Some(text) => Bound::Excluded(text),
-        };
-        Ok(if below {
-            Test::Range { low: Bound::Open, high: bound }
-        } else {
-            Test::Range { low: bound, high: Bound::Open }
-        })
-    }
-
-    fn range(&mut self, field: &Field) -> Parsed<Test> {
-        let start = self.cursor.at;
-        let low_included = self.cursor.bump() == Some('[');
-        let form = |at: usize| {
-            QueryError::new(start..at, "this is no range").hint(
-                "[low TO high] includes, {low TO high} excludes, * is open; a text goes in quotes",
-            )
-        };
-        self.cursor.skip_blanks();
-        let low = self.bound_text(field, Stop::Bound)?;
-        self.cursor.skip_blanks();
-        let to = self.cursor.rest().get(..2).is_some_and(|to| to.eq_ignore_ascii_case("to"));
-        let apart = self.cursor.rest().chars().nth(2).is_some_and(char::is_whitespace);
-        if !to || !apart {
-            return Err(form(self.cursor.at));
-        }
-        self.cursor.at += 2;
-        self.cursor.skip_blanks();
-        let high = self.bound_text(field, Stop::Bound)?;
-        self.cursor.skip_blanks();
-        let high_included = match self.cursor.peek() {
-            Some(']') => true,
-            Some('}') => false,
-            _ => return Err(form(self.cursor.at)),
-        };
-        self.cursor.bump();
-        let bound = |text: Option<String>, included: bool| match text {
-            None => Bound::Open,
-            Some(text) if included => Bound::Included(text),
-            Some(text) => Bound::Excluded(text),
-        };
-        Ok(Test::Range { low: bound(low, low_included), high: bound(high, high_included) })
-    }
-
-    /// Reads a bound; `None` is `*`.
-    fn bound_text(&mut self, field: &Field, stop: Stop) -> Parsed<Option<String>> {
-        let start = self.cursor.at;
-        let text = if self.cursor.peek() == Some('"') {
-            self.cursor.quoted()?
-        } else {
-            let pieces = self.cursor.run(stop);
-            if pieces == [Piece::Star] {
-                return Ok(None);
-            }
-            if has_wildcard(&pieces) {
-                return Err(QueryError::new(start..self.cursor.at, "a bound takes no wildcards")
-                    .hint("a star alone leaves the side open"));
-            }
-            if pieces.is_empty() {
-                return Err(QueryError::new(start..start, "a bound is missing here")
-                    .hint("[low TO high]; a star leaves a side open"));
-            }
-            spelled(&pieces)
-        };
-        self.check_bound(field, &text, start..self.cursor.at)?;
-        Ok(Some(text))
-    }
-
-    /// Complains about bounds that no value of the field can be compared with.
-    fn check_bound(&self, field: &Field, text: &str, span: std::ops::Range<usize>) -> Parsed<()> {
-        let number = parse_number(text).is_some();
-        match (field, self.kind(field)) {
-            (Field::Took, _) if !number && duration(text).is_none() => {
-                Err(QueryError::new(span, format!("`{text}` is no length of time"))
-                    .hint("for instance 2s, 1.5s, 250ms or microseconds"))
-            }
-            (Field::Took, _) => Ok(()),
-            (_, FieldKind::Number) if !number => {
-                Err(QueryError::new(span, format!("`{text}` is no number")))
-            }
-            (_, FieldKind::Time) if parse_period(text).is_none() => Err(no_time(text, span)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Complains about values that no value of the field can be equal to.
-    fn check_equal(&self, field: &Field, text: &str, span: std::ops::Range<usize>) -> Parsed<()> {
-        match (field, self.kind(field)) {
-            (Field::Weekday, _) if !WEEKDAYS.contains(&fold(text).as_str()) => {
-                Err(QueryError::new(span, format!("`{text}` is no weekday"))
-                    .hint(format!("one of {}", WEEKDAYS.join(", "))))
-            }
-            (Field::Hour, _) if text.parse::<u8>().map_or(true, |hour| hour > 23) => {
-                Err(QueryError::new(span, format!("`{text}` is no hour")).hint("0 to 23"))
-            }
-            (Field::Took, _) => self.check_bound(field, text, span),
-            (_, FieldKind::Time) if parse_period(text).is_none() => Err(no_time(text, span)),
-            _ => Ok(()),
-        }
-    }
-
-    fn file(&mut self, field: &Field) -> Parsed<Test> {
-        let start = self.cursor.at;
-        self.cursor.bump();
-        let name = if self.cursor.peek() == Some('"') {
-            self.cursor.quoted()?
-        } else {
-            spelled(&self.cursor.run(Stop::Value))
-        };
-        let span = start..self.cursor.at;
-        if name.is_empty() {
-            return Err(QueryError::new(span, "the name of a file is missing behind the @")
-                .hint("a value that starts with @ goes in quotes"));
-        }
-        let read = match &self.options.files {
-            Files::Directory(base) => std::fs::read(base.join(&name)),
-            Files::Reader(reader) => reader(&name),
-            Files::Refused => {
-                return Err(QueryError::new(span, "lists of values are not read from files here"));
-            }
-        };
-        let bytes = read.map_err(|error| {
-            QueryError::new(span.clone(), format!("cannot read `{name}`: {error}"))
-                .hint("a value that starts with @ goes in quotes")
-        })?;
-        let set = value_set(&name, &bytes, self.kind(field));
-        if set.texts.is_empty() && set.networks.is_empty() {
-            return Err(QueryError::new(span, format!("`{name}` holds no value")));
-        }
-        Ok(Test::OneOf(Arc::new(set)))
-    }
 }
 
-fn no_time(text: &str, span: std::ops::Range<usize>) -> QueryError {
-    QueryError::new(span, format!("`{text}` is no time"))
-        .hint("for instance 2025-12-09, 2025-12-09T12:57 or 2025-12-09T12:57:08Z")
-}
-
-/// Reads a list of values: one a line, blank lines and lines that begin with `#` left out; on
-/// address fields whatever stands behind a blank and `#` as well.
-pub fn value_set(name: &str, bytes: &[u8], kind: FieldKind) -> ValueSet {
-    let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes));
-    let mut set = ValueSet { file: name.to_owned(), ..ValueSet::default() };
-    for line in text.lines() {
-        let mut value = line.trim();
-        if value.is_empty() || value.starts_with('#') {
-            continue;
-        }
-        if kind == FieldKind::Address {
-            if let Some((before, _)) = value.split_once('#') {
-                value = before.trim_end();
-            }
-            let whole = |address: std::net::IpAddr| {
-                let bits = if address.is_ipv4() { 32 } else { 128 };
-                (address, bits)
-            };
-            if let Some(found) = network(value).or_else(|| parse_address(value).map(whole)) {
-                set.networks.push(found);
-                continue;
-            }
-        }
-        set.texts.push(fold(value));
-    }
-    set.texts.sort_unstable();
-    set.texts.dedup();
-    set.networks.sort_unstable();
-    set.networks.dedup();
-    set
-}
-
-/// Puts pieces together as a pattern; stars beside stars are one.
-fn glob(pieces: &[Piece]) -> Glob {
-    let mut parts: Vec<GlobPart> = Vec::new();
-    for piece in pieces {
-        match (piece, parts.last_mut()) {
-            (Piece::Char(c), Some(GlobPart::Text(text))) => text.push(*c),
-            (Piece::Char(c), _) => parts.push(GlobPart::Text(c.to_string())),
-            (Piece::Star, Some(GlobPart::AnyRun)) => {}
-            (Piece::Star, _) => parts.push(GlobPart::AnyRun),
-            (Piece::Question, _) => parts.push(GlobPart::AnyOne),
-        }
-    }
-    Glob(parts)
+/// Says whether a path holds `[0]` or the like; a key that does is written with backslashes.
+fn has_index(path: &str) -> bool {
+    path.split('[').skip(1).any(|rest| {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        digits > 0 && rest.get(digits..).is_some_and(|rest| rest.starts_with(']'))
+    })
 }
 
 fn word_pattern(pieces: &[Piece]) -> Option<WordPattern> {

@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use crate::event::field::Field;
 use crate::event::field::FieldKind;
+use crate::query::address::network;
 use crate::query::ast::Bound;
 use crate::query::ast::Glob;
 use crate::query::ast::GlobPart;
@@ -14,7 +15,6 @@ use crate::query::ast::QueryAst;
 use crate::query::ast::Test;
 use crate::query::ast::ValueSet;
 use crate::query::ast::WordPattern;
-use crate::query::value::network;
 
 impl Display for QueryAst {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {

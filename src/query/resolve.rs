@@ -91,16 +91,26 @@ pub fn resolve_object(name: &str) -> Result<String, UnknownField> {
     }
 }
 
-/// Says whether `path` can exist in an event, without aliases.
+/// Checks that `path` can exist in an event, without aliases.
 ///
 /// # Errors
 /// As [`resolve`].
 pub fn resolve_path(path: &str) -> Result<(), UnknownField> {
+    if is_path(path) { Ok(()) } else { Err(unknown(path)) }
+}
+
+/// Says whether `path` can exist in an event, without aliases.
+pub fn is_path(path: &str) -> bool {
     let known = FIELDS.iter().any(|row| row.name == path) || path == "envelope";
-    let open = OPEN_ROOTS.iter().any(|root| {
-        path.strip_prefix(root).is_some_and(|rest| rest.starts_with('.') && rest.len() > 1)
-    });
-    if known || open { Ok(()) } else { Err(unknown(path)) }
+    known
+        || OPEN_ROOTS.iter().any(|root| {
+            path.strip_prefix(root).is_some_and(|rest| rest.starts_with('.') && rest.len() > 1)
+        })
+}
+
+/// Says whether `name` resolves, without looking for what comes near where it does not.
+pub fn is_field(name: &str) -> bool {
+    pseudo(name).is_some() || ALIASES.iter().any(|alias| alias.name == name) || is_path(name)
 }
 
 fn pseudo(name: &str) -> Option<Field> {

@@ -289,3 +289,90 @@ fn write_csv(
     csv.flush()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::ast::QueryAst;
+    use crate::search::evidence::SearchOptions;
+    use crate::search::scan::MemoryEvidence;
+
+    const LOG: &str = concat!(
+        r#"{"auditID":"1","verb":"get","user":{"username":"=cmd|' /C calc'!A0"},"userAgent":"\u001b]0;x\u0007","objectRef":{"resource":"pods","subresource":"exec","namespace":"a","name":"b"},"sourceIPs":["1.2.3.4","10.0.0.9"],"responseStatus":{"code":201},"requestReceivedTimestamp":"2025-07-02T10:15:00.000001Z"}"#,
+        "\n",
+        r#"{"auditID":"2","verb":"get","user":{"username":"ü"},"impersonatedUser":{"username":"admin"},"requestURI":"/version?x=1","requestReceivedTimestamp":"2025-07-02T10:15:01Z"} "#,
+        "\r\n",
+    );
+
+    fn written(format: HitFormat, fields: &[&str], view: &View<'_>) -> String {
+        let evidence = MemoryEvidence::from_lines("audit.log", LOG);
+        let hits = evidence.search(&QueryAst::All, &SearchOptions::default()).unwrap().hits;
+        let columns: Vec<Column> = fields
+            .iter()
+            .map(|name| Column { name: (*name).to_owned(), field: Field::path(name) })
+            .collect();
+        let columns = (!columns.is_empty()).then_some(columns.as_slice());
+        let mut out = Vec::new();
+        write_hits(&evidence, &hits, format, columns, view, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn raw_is_what_stood_there() {
+        let plain = LOG.replace('\r', "");
+        assert_eq!(written(HitFormat::Raw, &[], &View::default()), plain);
+    }
+
+    #[test]
+    fn a_table_shows_who_did_what_where() {
+        let text = written(HitFormat::Table, &[], &View::default());
+        expect_test::expect![[r"
+            time                         user                verb  resource      namespace  name  code  peer
+            2025-07-02T10:15:00.000001Z  =cmd|' /C calc'!A0  get   pods/exec     a          b     201   10.0.0.9
+            2025-07-02T10:15:01.000000Z  ü as admin          get   /version?x=1
+        "]]
+        .assert_eq(&text);
+        let text = written(HitFormat::Table, &["userAgent", "verb"], &View::default());
+        expect_test::expect![[r#"
+            userAgent        verb
+            \u{1b}]0;x\u{7}  get
+                             get
+        "#]]
+        .assert_eq(&text);
+    }
+
+    #[test]
+    fn a_spreadsheet_gets_cells_that_do_not_compute() {
+        let text =
+            written(HitFormat::Csv, &["user.username", "userAgent", "sourceIPs"], &View::default());
+        expect_test::expect![[r#"
+            user.username,userAgent,sourceIPs
+            '=cmd|' /C calc'!A0,\u{1b}]0;x\u{7},"1.2.3.4, 10.0.0.9"
+            ü,,
+        "#]]
+        .assert_eq(&text);
+        let text = written(HitFormat::Csv, &[], &View::default());
+        assert!(text.lines().nth(1).unwrap().ends_with(",1,audit.log,0,1,0"), "{text}");
+    }
+
+    #[test]
+    fn the_event_in_a_json_line_is_unaltered() {
+        let text = written(HitFormat::Jsonl, &["sourceIPs"], &View::default());
+        let lines: Vec<&str> = text.lines().collect();
+        let event = LOG.lines().next().unwrap();
+        assert!(lines[0].starts_with(&format!("{{\"event\":{event},\"source\":\"audit.log\",")));
+        let value: serde_json::Value = serde_json::from_str(lines[1]).unwrap();
+        assert_eq!(value["offset"], event.len() + 1);
+        assert_eq!(value["line"], 2);
+        assert_eq!(value["fields"]["sourceIPs"], Value::Null);
+    }
+
+    #[test]
+    fn nothing_acts_on_a_terminal() {
+        let view = View { terminal: true, width: Some(60), ..View::default() };
+        for format in [HitFormat::Table, HitFormat::Jsonl, HitFormat::Raw] {
+            let text = written(format, &[], &view);
+            assert!(!text.chars().any(|c| sanitize::is_unseen(c) && c != '\n'), "{text}");
+        }
+    }
+}

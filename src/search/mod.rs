@@ -11,3 +11,4 @@ pub mod pack_values;
 pub mod pack_words;
 pub mod question;
 pub mod scan;
+pub mod scan_paths;

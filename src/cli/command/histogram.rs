@@ -8,7 +8,7 @@ use crate::cli::common::AnswerOutputArgs;
 use crate::cli::common::IndexArgs;
 use crate::cli::common::PlatformArgs;
 use crate::cli::common::TimeArgs;
-use crate::cli::common::open_evidence;
+use crate::cli::common::open_evidence_in;
 use crate::cli::common::parse_query;
 use crate::cli::common::query_text;
 use crate::cli::common::without_platform;
@@ -62,8 +62,8 @@ pub fn run(args: &HistogramArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
         parse_duration(args.interval.trim()).filter(|length| *length > 0).with_context(|| {
             format!("--interval {:?} is no length of time\n  hint: 30s, 5m, 1h, 1d", args.interval)
         })?;
-    let question = parse_query(&args.query, &args.times.tz)?;
-    let evidence = open_evidence(&args.index)?;
+    let question = parse_query(&args.query)?;
+    let evidence = open_evidence_in(&args.index, args.times.zone()?)?;
     let range = args.times.range(evidence.newest())?;
     let question = without_platform(&*evidence, question, range, args.platform)?;
     let buckets = evidence.histogram(&question, range, interval)?;

@@ -1,8 +1,12 @@
 //! One file per command: its arguments with their help, and `run`.
 
 pub mod completions;
+pub mod debug;
+pub mod debug_plan;
 pub mod fields;
+pub mod formats;
 pub mod histogram;
+pub mod pivot;
 pub mod scan;
 pub mod search;
 pub mod show;

@@ -5,7 +5,8 @@ use std::io::Write;
 use crate::cli::common::IndexArgs;
 use crate::cli::common::PlatformArgs;
 use crate::cli::common::TimeArgs;
-use crate::cli::common::open_evidence;
+use crate::cli::common::open_evidence_in;
+use crate::cli::common::parse_query;
 use crate::cli::common::query_text;
 use crate::cli::exit::Exit;
 use crate::cli::hits::HitOutputArgs;
@@ -42,6 +43,8 @@ pub struct SearchArgs {
 /// # Errors
 /// When the question cannot be asked or answered, or the output cannot be written.
 pub fn run(args: &SearchArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let evidence = open_evidence(&args.index)?;
-    print_hits(&*evidence, &args.query, &args.times, args.platform, &args.output, out)
+    let question = parse_query(&args.query)?;
+    let zone = args.times.zone()?;
+    let evidence = open_evidence_in(&args.index, zone)?;
+    print_hits(&*evidence, question, &args.times, args.platform, &args.output, out)
 }

@@ -7,7 +7,7 @@ use crate::cli::common::IndexArgs;
 use crate::cli::common::PlatformArgs;
 use crate::cli::common::TimeArgs;
 use crate::cli::common::note;
-use crate::cli::common::open_evidence;
+use crate::cli::common::open_evidence_in;
 use crate::cli::common::parse_query;
 use crate::cli::common::query_text;
 use crate::cli::common::resolve_field;
@@ -67,8 +67,8 @@ pub fn run(args: &TopArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let fields: Vec<Field> =
         names.iter().map(|name| resolve_field(name)).collect::<anyhow::Result<_>>()?;
     let distinct = args.distinct.as_deref().map(resolve_field).transpose()?;
-    let question = parse_query(&args.query, &args.times.tz)?;
-    let evidence = open_evidence(&args.index)?;
+    let question = parse_query(&args.query)?;
+    let evidence = open_evidence_in(&args.index, args.times.zone()?)?;
     let range = args.times.range(evidence.newest())?;
     let question = without_platform(&*evidence, question, range, args.platform)?;
     let mut rows = evidence.top(&question, range, &fields, distinct.as_ref(), args.min)?;

@@ -31,7 +31,7 @@ impl Format for NodePrefix {
         let Some(at) = memchr::memchr(b' ', layer.text) else { return Peeled::NotMine };
         let (name, rest) = layer.text.split_at(at);
         let rest = rest.trim_ascii_start();
-        if !is_node_name(name) || rest.first() != Some(&b'{') {
+        if !is_node_name(name) || !is_line(rest) {
             return Peeled::NotMine;
         }
         let node = String::from_utf8_lossy(name).into_owned();
@@ -41,6 +41,13 @@ impl Format for NodePrefix {
             ..Inner::default()
         })
     }
+}
+
+/// Says whether this is a line one of a node's logs may hold: JSON, auditd, or OVN's.
+fn is_line(rest: &[u8]) -> bool {
+    rest.first() == Some(&b'{')
+        || rest.starts_with(b"type=")
+        || (memchr::memmem::find(rest.get(..80).unwrap_or(rest), b"|acl_log").is_some())
 }
 
 /// Names of nodes are DNS-1123 subdomains (Kubernetes, apimachinery util/validation).

@@ -1,0 +1,296 @@
+//! A whole set of rules against one body of evidence: selected, gated, asked together, correlated,
+//! reported.
+
+mod correlations;
+mod selection;
+mod summary;
+mod undecidable;
+
+use std::collections::HashMap;
+
+use crate::event::time::TimeRange;
+use crate::hunt::allow_list::AllowList;
+use crate::hunt::error::HuntError;
+use crate::hunt::finding::Card;
+use crate::hunt::finding::Confidence;
+use crate::hunt::finding::Finding;
+use crate::hunt::finding::Group;
+use crate::hunt::finding::HuntKind;
+use crate::hunt::finding::HuntReport;
+use crate::hunt::hunts::HUNTS;
+use crate::hunt::hunts::HuntContext;
+use crate::hunt::requests::Call;
+use crate::hunt::requests::Facts;
+use crate::hunt::requests::Request;
+use crate::hunt::requests::collapse;
+use crate::hunt::requests::is_collection;
+use crate::query::ast::QueryAst;
+use crate::search::error::SearchError;
+use crate::search::evidence::EventId;
+use crate::search::evidence::Evidence;
+use crate::search::evidence::Hits;
+use crate::search::evidence::SearchOptions;
+use crate::sigma::rule::Level;
+use crate::sigma::rule::RuleSet;
+
+/// What to hunt with.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// Rules that came with the program, if they take part.
+    pub builtin: RuleSet,
+    /// Rules of the user.
+    pub own: RuleSet,
+    /// Whether the analyses of [`HUNTS`] take part.
+    pub analyses: bool,
+}
+
+/// How to hunt.
+#[derive(Clone, Debug)]
+pub struct HuntOptions {
+    /// Only events of this time; analyses learn from what was before.
+    pub range: TimeRange,
+    /// Lowest level reported.
+    pub level: Level,
+    /// Only rules with one of these tags; none for all.
+    pub tags: Vec<String>,
+    /// Requests named per finding.
+    pub events: usize,
+    /// Run rules for other log sources too.
+    pub any_logsource: bool,
+    /// Exceptions.
+    pub allow: AllowList,
+}
+
+impl Default for HuntOptions {
+    fn default() -> HuntOptions {
+        HuntOptions {
+            range: TimeRange::ALL,
+            level: Level::Medium,
+            tags: Vec::new(),
+            events: 1000,
+            any_logsource: false,
+            allow: AllowList::default(),
+        }
+    }
+}
+
+/// A question of the batch and its answer.
+struct Asked {
+    hits: Hits,
+    calls: Vec<Call>,
+}
+
+/// What all parts of a run share.
+struct Run<'r> {
+    evidence: &'r dyn Evidence,
+    options: &'r HuntOptions,
+    facts: Facts,
+    /// Events that the allow list takes out, by rule.
+    allowed: crate::hunt::allow_list::Allowed,
+}
+
+impl Run<'_> {
+    fn search_options(&self) -> SearchOptions {
+        SearchOptions { range: self.options.range, ..SearchOptions::default() }
+    }
+}
+
+/// Hunts.
+///
+/// `progress` is told what is being done, for a person who waits.
+///
+/// # Errors
+/// When the evidence cannot be read.
+pub fn hunt(
+    evidence: &dyn Evidence,
+    rules: &Rules,
+    options: &HuntOptions,
+    progress: &dyn Fn(&str),
+) -> Result<HuntReport, HuntError> {
+    let mut report = HuntReport::default();
+    let selection = selection::select(rules, options, &mut report);
+    progress(&format!("asking {} questions", selection.rules.len()));
+    let mut run = Run {
+        evidence,
+        options,
+        facts: Facts::default(),
+        allowed: options.allow.resolve(evidence, options.range)?,
+    };
+    let asked = ask_all(&mut run, &selection)?;
+    report.n_asked = selection.reported().count() + selection.correlations.len();
+    for (chosen, answer) in selection.rules.iter().zip(&asked) {
+        if !chosen.reported {
+            continue;
+        }
+        match rule_finding(&run, &chosen.card, answer) {
+            Some(finding) => report.findings.push(finding),
+            None => report.n_nothing += 1,
+        }
+    }
+    progress("correlating");
+    correlations::run(&mut run, &selection, &asked, &mut report)?;
+    if rules.analyses {
+        progress("analysing credentials, gaps and novelties");
+        analyses(&mut run, &mut report)?;
+    }
+    progress("judging what cannot be decided");
+    undecidable::run(&run, &selection, &asked, &mut report)?;
+    report.findings.sort_by(|a, b| {
+        let key = |f: &Finding| {
+            (std::cmp::Reverse(f.card.level), std::cmp::Reverse(f.card.kind), f.first)
+        };
+        key(a).cmp(&key(b)).then_with(|| a.card.rule.cmp(&b.card.rule))
+    });
+    summary::identities(&mut report);
+    summary::indicators(&mut report);
+    report.allow_list = run.allowed.uses(&options.allow);
+    Ok(report)
+}
+
+/// Puts every different question once, and reads the facts about everything that matched.
+fn ask_all(
+    run: &mut Run<'_>,
+    selection: &selection::Selection<'_>,
+) -> Result<Vec<std::rc::Rc<Asked>>, SearchError> {
+    let mut different: Vec<QueryAst> = Vec::new();
+    let mut numbers: HashMap<String, usize> = HashMap::new();
+    let mut wanted: Vec<usize> = Vec::with_capacity(selection.rules.len());
+    for chosen in &selection.rules {
+        let text = format!("{:?}", chosen.rule.question);
+        let number = *numbers.entry(text).or_insert_with(|| {
+            different.push(chosen.rule.question.clone());
+            different.len() - 1
+        });
+        wanted.push(number);
+    }
+    let answers = run.evidence.search_all(&different, &run.search_options())?;
+    let ids: Vec<EventId> =
+        answers.iter().flat_map(|hits| hits.hits.iter().map(|hit| hit.id)).collect();
+    run.facts.load(run.evidence, &ids)?;
+    let asked: Vec<std::rc::Rc<Asked>> = answers
+        .into_iter()
+        .map(|hits| {
+            let calls = collapse(&hits.hits, &run.facts);
+            std::rc::Rc::new(Asked { hits, calls })
+        })
+        .collect();
+    Ok(wanted.into_iter().filter_map(|number| asked.get(number).cloned()).collect())
+}
+
+fn rule_finding(run: &Run<'_>, card: &Card, answer: &Asked) -> Option<Finding> {
+    let (kept, suppressed) = run.allowed.split(card, &answer.calls);
+    if kept.is_empty() && suppressed == 0 {
+        return None;
+    }
+    let mut finding = finding(run, card, &kept, suppressed);
+    finding.notes.extend(answer.hits.notes.iter().cloned());
+    if kept.is_empty() {
+        // Everything was allowed: counted with the allow list, no finding.
+        return None;
+    }
+    Some(finding)
+}
+
+/// Lays out the requests of a finding.
+fn finding(run: &Run<'_>, card: &Card, calls: &[Call], suppressed: u64) -> Finding {
+    let requests: Vec<Request> = calls
+        .iter()
+        .take(run.options.events)
+        .map(|call| Request::of(call, &run.facts, run.evidence))
+        .collect();
+    let n_collection = calls.iter().filter(|call| is_collection(call, &run.facts)).count();
+    let mut notes = Vec::new();
+    if n_collection > 0 {
+        notes.push(format!(
+            "{n_collection} of {} requests look like the collection of this evidence",
+            calls.len()
+        ));
+    }
+    if suppressed > 0 {
+        notes.push(format!("{suppressed} requests are suppressed by the allow list"));
+    }
+    let confidence = match (card.kind, card.level) {
+        _ if n_collection == calls.len() => Confidence::Low,
+        (HuntKind::Correlation | HuntKind::Analysis, _) => Confidence::High,
+        (_, Level::Medium | Level::High | Level::Critical) => Confidence::Medium,
+        _ => Confidence::Low,
+    };
+    Finding {
+        confidence,
+        count: calls.iter().filter(|call| !call.is_page).count() as u64,
+        n_requests: calls.len() as u64,
+        n_events: calls.iter().map(|call| u64::from(call.n_events)).sum(),
+        suppressed,
+        first: calls.iter().filter_map(|call| call.time).min(),
+        last: calls.iter().filter_map(|call| call.time).max(),
+        next: summary::next_steps(&requests),
+        requests,
+        groups: Vec::new(),
+        notes,
+        card: card.clone(),
+    }
+}
+
+/// Lays out a finding made of groups; the same request in two groups counts once.
+fn group_finding(
+    run: &Run<'_>,
+    card: &Card,
+    groups: Vec<(Group, Vec<Call>)>,
+    suppressed: u64,
+) -> Finding {
+    let mut calls: Vec<Call> = groups.iter().flat_map(|(_, calls)| calls.iter().copied()).collect();
+    calls.sort_by_key(|call| (call.time, call.place, call.event));
+    calls.dedup_by_key(|call| call.event);
+    let mut out = finding(run, card, &calls, suppressed);
+    let mut left = run.options.events;
+    for (mut group, calls) in groups {
+        group.count = calls.len() as u64;
+        group.requests = calls
+            .iter()
+            .take(left)
+            .map(|call| Request::of(call, &run.facts, run.evidence))
+            .collect();
+        left -= group.requests.len().min(left);
+        out.groups.push(group);
+    }
+    out
+}
+
+/// Runs what Sigma cannot say.
+fn analyses(run: &mut Run<'_>, report: &mut HuntReport) -> Result<(), HuntError> {
+    let context = HuntContext::new(run.evidence, run.options.range);
+    for hunt in HUNTS {
+        let card = hunt.card();
+        if !selection::wanted(&card, run.options) {
+            report.n_left_out += 1;
+            continue;
+        }
+        report.n_asked += 1;
+        let answer = hunt.run(&context)?;
+        report.notes.extend(answer.notes);
+        if let Some(why) = answer.undecidable {
+            report.undecidable.push(crate::hunt::finding::Silent { card, why, candidates: 0 });
+            continue;
+        }
+        let ids: Vec<EventId> =
+            answer.groups.iter().flat_map(|(_, hits)| hits.iter().map(|hit| hit.id)).collect();
+        run.facts.load(run.evidence, &ids)?;
+        let mut suppressed = 0;
+        let mut groups = Vec::new();
+        for (group, hits) in answer.groups {
+            let calls = collapse(&hits, &run.facts);
+            let (kept, n) = run.allowed.split(&card, &calls);
+            suppressed += n;
+            // A group of which a part is allowed is no longer what the analysis found.
+            if n == 0 && !kept.is_empty() {
+                groups.push((group, kept));
+            }
+        }
+        if groups.is_empty() {
+            report.n_nothing += 1;
+        } else {
+            report.findings.push(group_finding(run, &card, groups, suppressed));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Analyses that Sigma cannot say; one file and one row each.
+
+use std::cell::OnceCell;
+
+use crate::event::time::TimeRange;
+use crate::hunt::error::HuntError;
+use crate::hunt::finding::Card;
+use crate::hunt::finding::Group;
+use crate::hunt::finding::HuntKind;
+use crate::ledger::Ledgers;
+use crate::search::error::SearchError;
+use crate::search::evidence::Evidence;
+use crate::search::evidence::Hit;
+use crate::sigma::rule::Level;
+use crate::sigma::rule::NeededLevel;
+
+pub mod credential_away;
+
+/// Every analysis.
+pub static HUNTS: &[&dyn Hunt] = &[&credential_away::CredentialAway];
+
+/// What analyses are given; what is expensive is made once, by whoever asks first.
+pub struct HuntContext<'e> {
+    /// The evidence.
+    pub evidence: &'e dyn Evidence,
+    /// Only what happened here is reported; everything may be learned from.
+    pub range: TimeRange,
+    ledgers: OnceCell<Ledgers>,
+}
+
+impl std::fmt::Debug for HuntContext<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HuntContext").field("range", &self.range).finish_non_exhaustive()
+    }
+}
+
+impl<'e> HuntContext<'e> {
+    /// Nothing is read yet.
+    pub fn new(evidence: &'e dyn Evidence, range: TimeRange) -> HuntContext<'e> {
+        HuntContext { evidence, range, ledgers: OnceCell::new() }
+    }
+
+    /// The ledgers of all the evidence.
+    ///
+    /// # Errors
+    /// When the evidence cannot be read.
+    pub fn ledgers(&self) -> Result<&Ledgers, SearchError> {
+        if let Some(ledgers) = self.ledgers.get() {
+            return Ok(ledgers);
+        }
+        let ledgers = Ledgers::build(self.evidence)?;
+        Ok(self.ledgers.get_or_init(|| ledgers))
+    }
+}
+
+/// What an analysis says.
+#[derive(Debug, Default)]
+pub struct HuntAnswer {
+    /// Instances with the events that prove them.
+    pub groups: Vec<(Group, Vec<Hit>)>,
+    /// Why the evidence cannot answer, if it cannot.
+    pub undecidable: Option<String>,
+    /// Remarks on the evidence.
+    pub notes: Vec<String>,
+}
+
+/// An analysis.
+pub trait Hunt: Sync {
+    /// As it introduces itself.
+    fn card(&self) -> Card;
+
+    /// Answers.
+    ///
+    /// # Errors
+    /// When the evidence cannot be read.
+    fn run(&self, context: &HuntContext<'_>) -> Result<HuntAnswer, HuntError>;
+}
+
+/// What the analyses of this folder say about themselves.
+struct Intro {
+    rule: &'static str,
+    id: &'static str,
+    title: &'static str,
+    level: Level,
+    tags: &'static [&'static str],
+    description: &'static str,
+    falsepositives: &'static [&'static str],
+}
+
+impl Intro {
+    fn card(&self) -> Card {
+        let own = |list: &[&str]| list.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
+        let tags = own(self.tags);
+        let (tactics, techniques) = crate::hunt::attack::read_tags(&tags);
+        Card {
+            rule: self.rule.to_owned(),
+            id: Some(self.id.to_owned()),
+            title: self.title.to_owned(),
+            level: self.level,
+            techniques,
+            tactics,
+            tags,
+            author: "audithound".to_owned(),
+            status: "experimental".to_owned(),
+            description: self.description.to_owned(),
+            falsepositives: own(self.falsepositives),
+            references: Vec::new(),
+            license: None,
+            needs: NeededLevel::Metadata,
+            fallback: None,
+            kind: HuntKind::Analysis,
+            origin: "builtin".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn analyses_are_unique_and_described() {
+        let cards: Vec<Card> = HUNTS.iter().map(|hunt| hunt.card()).collect();
+        let names: BTreeSet<&str> = cards.iter().map(|card| card.rule.as_str()).collect();
+        let ids: BTreeSet<&str> = cards.iter().filter_map(|card| card.id.as_deref()).collect();
+        assert_eq!((names.len(), ids.len()), (HUNTS.len(), HUNTS.len()));
+        assert!(cards.iter().all(|card| !card.description.is_empty() && !card.tags.is_empty()));
+    }
+}

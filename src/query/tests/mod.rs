@@ -1,0 +1,5 @@
+//! The room as a whole: what the grammar promises, and properties over questions nobody thought of.
+
+mod grammar;
+mod properties;
+mod semantics;

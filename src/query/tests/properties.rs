@@ -1,0 +1,1 @@
+//! Properties over questions and events that nobody thought of.
