@@ -29,6 +29,8 @@ pub enum Command {
     Histogram(command::histogram::HistogramArgs),
     /// Lists every field and alias that a query can name
     Fields(command::fields::FieldsArgs),
+    /// Goes from one thing in the evidence to everything around it
+    Pivot(command::pivot::PivotArgs),
     /// Rebuilds objects as they were at a moment
     State(command::state::StateArgs),
     /// Lists every format of evidence that can be read

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use serde_json::json;
 
+use crate::event::field::CREDENTIAL_ID;
 use crate::event::field::Field;
 use crate::event::field::REASON;
 use crate::event::time::Timestamp;
@@ -52,6 +53,10 @@ pub struct TimelineEvent {
     pub code: Option<i64>,
     /// The authorizer's reason.
     pub reason: String,
+    /// `user.extra` credential id; empty where the server names none.
+    pub credential: String,
+    /// Which server's log.
+    pub log: String,
     /// Name of the source.
     pub source: String,
     /// Byte offset of the record in its source.
@@ -84,6 +89,7 @@ const PATHS: [&str; 12] = [
 pub fn describe(evidence: &dyn Evidence, hits: &[Hit]) -> Result<Vec<TimelineEvent>, SearchError> {
     let mut fields: Vec<Field> = PATHS.iter().map(|path| Field::path(path)).collect();
     fields.extend([Field::Namespace, Field::Name, Field::Level, Field::path(REASON)]);
+    fields.extend([Field::path(CREDENTIAL_ID), Field::Log]);
     let ids: Vec<EventId> = hits.iter().map(|hit| hit.id).collect();
     let rows = evidence.rows(&ids, &fields)?;
     Ok(hits.iter().zip(rows).map(|(hit, row)| of_row(evidence, hit, row)).collect())
@@ -111,6 +117,8 @@ fn of_row(evidence: &dyn Evidence, hit: &Hit, row: Vec<Vec<String>>) -> Timeline
         name: first(all()),
         level: first(all()),
         reason: first(all()),
+        credential: first(all()),
+        log: first(all()),
         time: hit.time,
         source: evidence.source_name(hit.place.source),
         offset: hit.place.offset,
@@ -196,6 +204,7 @@ impl TimelineEvent {
             "requestURI": self.request_uri,
             "sourceIPs": self.source_ips,
             "userAgent": self.user_agent,
+            "credential": (!self.credential.is_empty()).then_some(&self.credential),
             "code": self.code,
             "level": self.level,
             "source": self.source,

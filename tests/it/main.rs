@@ -9,3 +9,4 @@ mod corpus;
 mod fixtures;
 mod hunt;
 mod pivots;
+mod investigate;

@@ -6,6 +6,7 @@ pub mod debug_plan;
 pub mod fields;
 pub mod formats;
 pub mod histogram;
+pub mod pivot;
 pub mod scan;
 pub mod search;
 pub mod show;
