@@ -203,11 +203,27 @@ fn rates(args: &Args) {
         stages.push(row);
     }
     measure::table(
-        &["index", "MB/s per CPU-second", "without unpacking", "MB/s wall", "events/s wall", "% of raw", "peak MB"],
+        &[
+            "index",
+            "MB/s per CPU-second",
+            "without unpacking",
+            "MB/s wall",
+            "events/s wall",
+            "% of raw",
+            "peak MB",
+        ],
         &rows,
     );
     measure::table(
-        &["seconds", "unpack (alone)", "parse", "dedupe, with waiting", "store", "write, with waiting", "CPU in all"],
+        &[
+            "seconds",
+            "unpack (alone)",
+            "parse",
+            "dedupe, with waiting",
+            "store",
+            "write, with waiting",
+            "CPU in all",
+        ],
         &stages,
     );
 }
@@ -244,7 +260,16 @@ fn growth(args: &Args, steps: &[u64]) {
             format!("{:.2}", times.percentile(99)),
         ]);
         measure::table(
-            &["events", "MB raw", "MB/s per CPU-second", "MB/s wall", "% of raw", "peak MB", "one day p50 ms", "p99 ms"],
+            &[
+                "events",
+                "MB raw",
+                "MB/s per CPU-second",
+                "MB/s wall",
+                "% of raw",
+                "peak MB",
+                "one day p50 ms",
+                "p99 ms",
+            ],
             &rows,
         );
     }
