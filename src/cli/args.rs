@@ -33,6 +33,8 @@ pub enum Command {
     Investigate(command::investigate::InvestigateArgs),
     /// Prints the events of a question as a timeline
     Timeline(command::timeline::TimelineArgs),
+    /// Goes from one thing in the evidence to everything around it
+    Pivot(command::pivot::PivotArgs),
     /// Rebuilds objects as they were at a moment
     State(command::state::StateArgs),
     /// Lists every format of evidence that can be read

@@ -7,6 +7,7 @@ pub mod fields;
 pub mod formats;
 pub mod histogram;
 pub mod investigate;
+pub mod pivot;
 pub mod scan;
 pub mod search;
 pub mod show;
