@@ -16,10 +16,10 @@ const PLAN: &[(&str, &[&str])] = &[
     ("source", &["event"]),
     ("intake", &["event", "source"]),
     ("sigma", &["event", "query"]),
-    ("search", &["event", "query", "source", "intake"]),
-    ("index", &["event", "query", "source", "intake", "search"]),
+    ("index", &["event", "query", "source", "intake"]),
+    ("search", &["event", "query", "source", "intake", "index"]),
     ("ledger", &["event", "query", "search"]),
-    ("hunt", &["event", "query", "intake", "sigma", "search", "ledger", "index"]),
+    ("hunt", &["event", "query", "intake", "sigma", "search", "ledger"]),
     ("report", &["event", "query", "search", "hunt", "ledger"]),
     (
         "cli",
@@ -31,8 +31,15 @@ const PLAN: &[(&str, &[&str])] = &[
 ];
 
 /// Files that may be longer than the limit, each with its reason.
-const LONG_FILES: &[(&str, &str)] =
-    &[("src/sigma/lower.rs", "one arm per modifier of the specification, read side by side")];
+const LONG_FILES: &[(&str, &str)] = &[
+    ("src/index/pack/build.rs", "every column is filled in the one pass over an event"),
+    ("src/index/pack/view.rs", "the reading side of every column, beside each other"),
+    ("src/ledger/address.rs", "the five sources of an address and their precedence"),
+    ("src/ledger/observe.rs", "everything that one event says, in the order of its fields"),
+    ("src/query/parse.rs", "one grammar, one parser"),
+    ("src/query/value.rs", "one kind of value after the other: what equals what"),
+    ("src/sigma/lower.rs", "one arm per modifier of the specification, read side by side"),
+];
 
 /// Lines of a file outside its tests.
 const LINES_MAX: usize = 500;
@@ -50,7 +57,8 @@ const CIRCLES: &[(&str, &str)] = &[
 ];
 
 /// Files in which `unsafe` is argued.
-const UNSAFE_FILES: &[(&str, &str)] = &[];
+const UNSAFE_FILES: &[(&str, &str)] =
+    &[("src/index/mmap.rs", "mapping a file is unsafe whatever one does; the argument is there")];
 
 struct File {
     /// From the root of the crate, with `/`.
@@ -73,7 +81,7 @@ impl File {
     /// Whether it holds nothing but tests.
     fn is_test(&self) -> bool {
         !self.path.starts_with("src/")
-            || self.path.ends_with("/tests.rs")
+            || self.path.ends_with("tests.rs")
             || self.path.contains("/tests/")
             || self.path.ends_with("/testing.rs")
     }

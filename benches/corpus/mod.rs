@@ -268,9 +268,14 @@ pub struct Written {
 
 /// Generates an hour and a half of a small cluster (900 events) with both incidents in it.
 pub fn incident_variant(seed: u64, variant: Variant) -> (Vec<Written>, Truth) {
+    incident_among(seed, variant, 900)
+}
+
+/// The same among another number of events.
+pub fn incident_among(seed: u64, variant: Variant, events: u64) -> (Vec<Written>, Truth) {
     let options = CorpusOptions {
         seed,
-        events: 900,
+        events,
         days: 0.0625,
         variant,
         bodies: variant != Variant::BodiesStripped,

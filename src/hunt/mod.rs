@@ -8,6 +8,7 @@ pub mod correlation;
 pub mod error;
 pub mod finding;
 pub mod hunts;
+pub mod investigate;
 pub mod pack;
 pub mod pivot;
 pub mod pivot_registry;

@@ -3,9 +3,14 @@
 use serde_json::Value;
 use serde_json::json;
 
+use crate::event::field::CREDENTIAL_ID;
 use crate::event::field::Field;
 use crate::event::field::REASON;
 use crate::event::time::Timestamp;
+use crate::hunt::investigate::classify::classify;
+use crate::hunt::investigate::story::Confidence;
+use crate::hunt::investigate::story::Step;
+use crate::hunt::investigate::story::Story;
 use crate::query::ast::QueryAst;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
@@ -52,6 +57,10 @@ pub struct TimelineEvent {
     pub code: Option<i64>,
     /// The authorizer's reason.
     pub reason: String,
+    /// `user.extra` credential id; empty where the server names none.
+    pub credential: String,
+    /// Which server's log.
+    pub log: String,
     /// Name of the source.
     pub source: String,
     /// Byte offset of the record in its source.
@@ -84,6 +93,7 @@ const PATHS: [&str; 12] = [
 pub fn describe(evidence: &dyn Evidence, hits: &[Hit]) -> Result<Vec<TimelineEvent>, SearchError> {
     let mut fields: Vec<Field> = PATHS.iter().map(|path| Field::path(path)).collect();
     fields.extend([Field::Namespace, Field::Name, Field::Level, Field::path(REASON)]);
+    fields.extend([Field::path(CREDENTIAL_ID), Field::Log]);
     let ids: Vec<EventId> = hits.iter().map(|hit| hit.id).collect();
     let rows = evidence.rows(&ids, &fields)?;
     Ok(hits.iter().zip(rows).map(|(hit, row)| of_row(evidence, hit, row)).collect())
@@ -111,6 +121,8 @@ fn of_row(evidence: &dyn Evidence, hit: &Hit, row: Vec<Vec<String>>) -> Timeline
         name: first(all()),
         level: first(all()),
         reason: first(all()),
+        credential: first(all()),
+        log: first(all()),
         time: hit.time,
         source: evidence.source_name(hit.place.source),
         offset: hit.place.offset,
@@ -119,7 +131,10 @@ fn of_row(evidence: &dyn Evidence, hit: &Hit, row: Vec<Vec<String>>) -> Timeline
     }
 }
 
-/// Returns the timeline of a question.
+/// Returns the timeline of a question: its events, each with what it does in the words of ATT&CK.
+///
+/// Events next to each other in time that do the same thing are one step; nothing is concluded
+/// from them.
 ///
 /// # Errors
 /// As [`Evidence::search`].
@@ -127,10 +142,42 @@ pub fn timeline(
     evidence: &dyn Evidence,
     question: &QueryAst,
     options: &SearchOptions,
-) -> Result<(Vec<TimelineEvent>, u64, Vec<String>), SearchError> {
+) -> Result<Story, SearchError> {
     let hits = evidence.search(question, options)?;
-    let events = describe(evidence, &hits.hits)?;
-    Ok((events, hits.total, hits.notes))
+    let mut story = Story {
+        command: "timeline",
+        start: question.to_string(),
+        start_kind: "query".to_owned(),
+        total: Some(hits.total),
+        notes: hits.notes,
+        ..Story::default()
+    };
+    for event in describe(evidence, &hits.hits)? {
+        let class = classify(&event, false);
+        let same = |step: &Step| {
+            step.technique == class.technique
+                && step.tactic == class.tactic
+                && step.events.first().is_some_and(|first| first.user == event.user)
+        };
+        match story.steps.last_mut() {
+            Some(step) if same(step) => step.events.push(event),
+            _ => story.steps.push(Step {
+                title: event.message(),
+                tactic: class.tactic,
+                technique: class.technique,
+                technique_name: class.technique_name,
+                confidence: Confidence::High,
+                question: story.start.clone(),
+                why: "matches the question".to_owned(),
+                details: Vec::new(),
+                events: vec![event],
+            }),
+        }
+    }
+    let shown: usize = story.steps.iter().map(|step| step.events.len()).sum();
+    story.summary = format!("{shown} of {} events", hits.total);
+    story.group(|_| String::new());
+    Ok(story)
 }
 
 impl TimelineEvent {
@@ -196,6 +243,7 @@ impl TimelineEvent {
             "requestURI": self.request_uri,
             "sourceIPs": self.source_ips,
             "userAgent": self.user_agent,
+            "credential": (!self.credential.is_empty()).then_some(&self.credential),
             "code": self.code,
             "level": self.level,
             "source": self.source,

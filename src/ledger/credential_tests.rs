@@ -1,1 +1,1 @@
-
+//! What the credential ledger makes of requests written by hand.

@@ -1,5 +1,23 @@
-//! The generated corpus is what it says it is: valid, repeatable, and counted exactly.
+//! The generated corpus and the fixtures are what they say: valid, repeatable, counted exactly.
 
+use std::path::Path;
+use std::path::PathBuf;
+
+use audithound::event::json::Tape;
+use audithound::event::json::parse_lenient;
+use audithound::event::time::Timestamp;
+use audithound::intake::PieceReader;
+use audithound::intake::Tally;
+use audithound::intake::record::Met;
+use audithound::query::parse::ParseOptions;
+use audithound::query::parse::parse;
+use audithound::search::evidence::Evidence;
+use audithound::search::evidence::SearchOptions;
+use audithound::search::scan::MemoryEvidence;
+use audithound::search::scan_paths::read_records;
+use audithound::source::ReadItem;
+use audithound::source::ReadOptions;
+use audithound::source::Reader;
 use serde_json::Value;
 use sha2::Digest;
 use sha2::Sha256;
@@ -14,9 +32,6 @@ use crate::corpus::Variant;
 use crate::corpus::generate;
 use crate::corpus::incident_variant;
 use crate::corpus::odd_events;
-use audithound::event::json::Tape;
-use audithound::event::json::parse_lenient;
-use audithound::event::time::Timestamp;
 
 fn lines(options: &CorpusOptions) -> (Vec<Vec<u8>>, Generated) {
     let mut lines = Vec::new();
@@ -178,4 +193,155 @@ fn odd_events_are_read_by_the_tolerant_parser_and_come_in_every_shape() {
     }
     // Numbers past 64 bits parse, lone surrogates and deep nesting do not: both kinds occur.
     assert!(plain > 2_500 && plain < 2_990, "{plain}");
+}
+
+/// What `expect.toml` of a case says.
+pub struct Expect {
+    pub records: u64,
+    pub events: u64,
+    pub blank: u64,
+    pub rejected: u64,
+    pub duplicates: u64,
+    pub queries: Vec<(String, u64)>,
+}
+
+impl Expect {
+    /// Reads the few forms of TOML that the generator writes.
+    pub fn read(dir: &Path) -> Expect {
+        let text = std::fs::read_to_string(dir.join("expect.toml")).unwrap();
+        let number = |key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+            line.unwrap_or_else(|| panic!("{key} in {}", dir.display())).parse().unwrap()
+        };
+        let mut queries: Vec<(String, u64)> = Vec::new();
+        for line in text.lines() {
+            if let Some(ask) = line.strip_prefix("ask = '") {
+                queries.push((ask.strip_suffix('\'').unwrap().to_string(), 0));
+            } else if let Some(count) = line.strip_prefix("count = ") {
+                queries.last_mut().unwrap().1 = count.parse().unwrap();
+            }
+        }
+        Expect {
+            records: number("records"),
+            events: number("events"),
+            blank: number("blank"),
+            rejected: number("rejected"),
+            duplicates: number("duplicates"),
+            queries,
+        }
+    }
+}
+
+/// Returns every case, sorted by name.
+pub fn cases() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("index-fixtures/audit-logs");
+    let mut cases: Vec<PathBuf> =
+        std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    cases
+}
+
+/// Returns the evidence of a case.
+pub fn evidence_of(case: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(case)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.ends_with("expect.toml"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_fixture_is_read_to_its_last_record() {
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let expect = Expect::read(&case);
+        assert_eq!(
+            expect.records,
+            expect.events + expect.blank + expect.rejected + expect.duplicates
+        );
+        let mut tally = Tally::default();
+        let mut told = String::new();
+        let mut reader = PieceReader::new();
+        let mut info = None;
+        for item in Reader::open(&evidence_of(&case), ReadOptions::default()).unwrap() {
+            match item {
+                ReadItem::Start(source) => info = Some(source),
+                ReadItem::Piece(piece) => {
+                    let mut sink = |met: Met<'_>, _: &Tape| {
+                        if let Met::Rejected(rejected) = met {
+                            told.push_str(&format!(
+                                " line {}: {};",
+                                rejected.place.line, rejected.reason
+                            ));
+                        }
+                    };
+                    tally += reader.read(&piece, info.as_ref().unwrap(), &mut sink);
+                }
+                ReadItem::Refused { name, reason } => told.push_str(&format!(" {name}: {reason};")),
+                ReadItem::End(_) | ReadItem::File(_) => {}
+            }
+        }
+        // Intake knows no duplicates; whoever keeps the events does.
+        let got = (tally.records, tally.events, tally.blank, tally.rejected);
+        let want =
+            (expect.records, expect.events + expect.duplicates, expect.blank, expect.rejected);
+        if got != want {
+            wrong.push(format!("{}: got {got:?}, want {want:?};{told}", case.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "(records, events, blank, rejected)\n{}", wrong.join("\n"));
+}
+
+fn held(paths: &[PathBuf]) -> MemoryEvidence {
+    let mut records = Vec::new();
+    read_records(paths, None, &mut |record| records.push(record)).unwrap();
+    MemoryEvidence::new(records)
+}
+
+#[test]
+fn a_plain_scan_of_every_fixture_finds_what_was_written() {
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let expect = Expect::read(&case);
+        if expect.duplicates > 0 {
+            continue;
+        }
+        let evidence = held(&evidence_of(&case));
+        for (ask, count) in &expect.queries {
+            let question = parse(ask, &ParseOptions::default()).unwrap();
+            let total = evidence.search(&question, &SearchOptions::default()).unwrap().total;
+            if total != *count {
+                wrong.push(format!("{} {ask}: {total}, not {count}", case.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_truth_of_the_demo_stands_in_the_demo() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("index-fixtures");
+    let text = std::fs::read_to_string(root.join("incident_truth.jsonl")).unwrap();
+    let evidence = held(&evidence_of(&root.join("audit-logs/demo")));
+    let mut events = 0;
+    for line in text.lines() {
+        let step: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(step["n_events"], step["events"].as_array().unwrap().len());
+        for event in step["events"].as_array().unwrap() {
+            let word = |key: &str| event[key].as_str().unwrap().to_string();
+            let ask = format!(
+                "id:{} AND stage:{} AND time:\"{}\"",
+                word("auditID"),
+                word("stage"),
+                word("t")
+            );
+            let question = parse(&ask, &ParseOptions::default()).unwrap();
+            let total = evidence.search(&question, &SearchOptions::default()).unwrap().total;
+            assert_eq!(total, 1, "{ask}");
+            events += 1;
+        }
+    }
+    assert!(events > 50);
 }

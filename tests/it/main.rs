@@ -1,10 +1,13 @@
 //! The one integration binary: whole commands, agreement, accounting, disasters.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::print_stderr)]
 
+mod agree;
 mod cli;
 #[path = "../../benches/corpus/mod.rs"]
 mod corpus;
 mod fixtures;
 mod hunt;
+mod investigate;
 mod pivots;

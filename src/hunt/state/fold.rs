@@ -433,6 +433,8 @@ mod tests {
             name: "p".into(),
             code: Some(200),
             reason: String::new(),
+            credential: String::new(),
+            log: String::new(),
             source: String::new(),
             offset: 0,
             line: 1,
@@ -486,7 +488,7 @@ mod tests {
         let first = write("delete", "", options.clone(), Some(dying(30)));
         let last = write("delete", "", options, Some(dying(0)));
         let status = write("patch", "status", Some(json!({"status": {}})), Some(dying(30)));
-        assert_eq!(fold(&[first.clone()]).existence, Existence::Terminating);
+        assert_eq!(fold(std::slice::from_ref(&first)).existence, Existence::Terminating);
         assert_eq!(fold(&[first.clone(), status]).existence, Existence::Terminating);
         assert_eq!(fold(&[first, last]).existence, Existence::Deleted);
     }
