@@ -29,6 +29,10 @@ pub enum Command {
     Histogram(command::histogram::HistogramArgs),
     /// Lists every field and alias that a query can name
     Fields(command::fields::FieldsArgs),
+    /// Follows one clue to the whole story
+    Investigate(command::investigate::InvestigateArgs),
+    /// Prints the events of a question as a timeline
+    Timeline(command::timeline::TimelineArgs),
     /// Goes from one thing in the evidence to everything around it
     Pivot(command::pivot::PivotArgs),
     /// Rebuilds objects as they were at a moment

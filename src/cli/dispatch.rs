@@ -48,6 +48,8 @@ pub fn dispatch(command: &Command, out: &mut dyn Write) -> anyhow::Result<Exit> 
         Command::Top(args) => command::top::run(args, out),
         Command::Histogram(args) => command::histogram::run(args, out),
         Command::Fields(args) => command::fields::run(args, out),
+        Command::Investigate(args) => command::investigate::run(args, out),
+        Command::Timeline(args) => command::timeline::run(args, out),
         Command::Pivot(args) => command::pivot::run(args, out),
         Command::State(args) => command::state::run(args, out),
         Command::Formats(args) => command::formats::run(args, out),
