@@ -512,7 +512,21 @@ impl AddressLedger {
                 .or_default()
                 .insert(pod);
         }
+        // A pod has one address per family: where its token was used from two, which of them was
+        // the pod's own is not known.
+        let mut candidates: HashMap<(&str, String, bool), BTreeSet<IpAddr>> = HashMap::new();
         for ((cluster, address), one) in single {
+            let key = (cluster.as_str(), one.identity(), address.is_ipv4());
+            candidates.entry(key).or_default().insert(*address);
+        }
+        for ((cluster, address), one) in single {
+            let key = (cluster.as_str(), one.identity(), address.is_ipv4());
+            if candidates.get(&key).is_some_and(|known| known.len() > 1)
+                || (self.knows_pod_network(cluster, *address)
+                    && !self.in_pod_network(cluster, *address))
+            {
+                continue;
+            }
             let (Some((namespace, name)), Some(first), Some(last)) =
                 (one.bound_pod(), one.first, one.last)
             else {
@@ -523,6 +537,9 @@ impl AddressLedger {
                 continue;
             }
             let known = self.pods_named(cluster, namespace, name).next_back().map(|(at, _)| at);
+            if known.is_some_and(|at| self.has_other_address(at, *address)) {
+                continue;
+            }
             let pod = known.unwrap_or_else(|| {
                 self.add_pod(Pod {
                     cluster: cluster.clone(),

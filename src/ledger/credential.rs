@@ -466,7 +466,3 @@ fn is_copy(evidence: &dyn Evidence, line: &Line<'_>, time: Timestamp) -> Result<
     });
     Ok(found)
 }
-
-#[cfg(test)]
-#[path = "credential_tests.rs"]
-mod tests;
