@@ -654,9 +654,9 @@ impl AddressLedger {
             return Owner::Loopback;
         }
         let key = (cluster.to_owned(), address);
-        let held = self.intervals.get(&key).into_iter().flatten();
+        let mut held = self.intervals.get(&key).into_iter().flatten().rev();
         // The latest start wins where two intervals overlap.
-        if let Some(interval) = held.filter(|interval| interval.holds_at(time)).last() {
+        if let Some(interval) = held.find(|interval| interval.holds_at(time)) {
             if let Some(pod) = self.pods.get(interval.pod) {
                 return Owner::Pod(pod, interval);
             }
