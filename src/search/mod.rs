@@ -7,3 +7,5 @@ pub mod facet;
 pub mod question;
 pub mod scan;
 pub mod scan_paths;
+mod scan_question;
+mod scan_record;
