@@ -27,8 +27,16 @@ pub enum Command {
     Top(command::top::TopArgs),
     /// Counts events over time
     Histogram(command::histogram::HistogramArgs),
+    /// Runs detection rules and correlations over everything
+    Hunt(command::hunt::HuntArgs),
+    /// Lists, shows and checks the rules of hunts
+    Rules(command::rules::RulesArgs),
     /// Lists every field and alias that a query can name
     Fields(command::fields::FieldsArgs),
+    /// Follows one clue to the whole story
+    Investigate(command::investigate::InvestigateArgs),
+    /// Prints the events of a question as a timeline
+    Timeline(command::timeline::TimelineArgs),
     /// Goes from one thing in the evidence to everything around it
     Pivot(command::pivot::PivotArgs),
     /// Rebuilds objects as they were at a moment

@@ -199,9 +199,8 @@ pub fn open_evidence(args: &IndexArgs) -> anyhow::Result<Box<dyn Evidence>> {
 ///
 /// # Errors
 /// One sentence on what is wrong with the directory.
-pub fn open_evidence_in(args: &IndexArgs, _zone: Zone) -> anyhow::Result<Box<dyn Evidence>> {
-    let dir = args.dir.display();
-    bail!("there is no index in {dir}\n  hint: audithound index PATH... --index {dir}")
+pub fn open_evidence_in(args: &IndexArgs, zone: Zone) -> anyhow::Result<Box<dyn Evidence>> {
+    Ok(Box::new(crate::search::indexed::open(&args.dir)?.with_zone(zone)))
 }
 
 /// Takes the text of a question from the command line: `-verb:get` is one, a mistyped option is

@@ -7,6 +7,7 @@
 
 pub mod embed;
 pub mod error;
+pub mod hunt;
 pub mod hits;
 pub mod pretty;
 pub mod reference;
@@ -14,4 +15,5 @@ pub mod renderer;
 pub mod renderer_registry;
 pub mod renderers;
 pub mod sanitize;
+pub mod story_registry;
 pub mod table;
