@@ -11,3 +11,4 @@ mod fixtures;
 mod hunt;
 mod investigate;
 mod pivots;
+mod state;
