@@ -27,6 +27,10 @@ pub enum Command {
     Top(command::top::TopArgs),
     /// Counts events over time
     Histogram(command::histogram::HistogramArgs),
+    /// Runs detection rules and correlations over everything
+    Hunt(command::hunt::HuntArgs),
+    /// Lists, shows and checks the rules of hunts
+    Rules(command::rules::RulesArgs),
     /// Lists every field and alias that a query can name
     Fields(command::fields::FieldsArgs),
     /// Follows one clue to the whole story

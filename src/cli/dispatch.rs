@@ -47,6 +47,8 @@ pub fn dispatch(command: &Command, out: &mut dyn Write) -> anyhow::Result<Exit> 
         Command::Show(args) => command::show::run(args, out),
         Command::Top(args) => command::top::run(args, out),
         Command::Histogram(args) => command::histogram::run(args, out),
+        Command::Hunt(args) => command::hunt::run(args, out),
+        Command::Rules(args) => command::rules::run(args, out),
         Command::Fields(args) => command::fields::run(args, out),
         Command::Investigate(args) => command::investigate::run(args, out),
         Command::Timeline(args) => command::timeline::run(args, out),

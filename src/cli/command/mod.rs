@@ -6,6 +6,8 @@ pub mod debug_plan;
 pub mod fields;
 pub mod formats;
 pub mod histogram;
+pub mod hunt;
+pub mod rules;
 pub mod investigate;
 pub mod pivot;
 pub mod scan;
