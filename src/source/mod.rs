@@ -43,6 +43,7 @@ pub use piece::Mode;
 pub use piece::Piece;
 pub use piece::PieceBytes;
 pub use piece::SourceInfo;
+pub use piece::Upto;
 pub use reader::FileEnd;
 pub use reader::ReadItem;
 pub use reader::ReadOptions;

@@ -18,6 +18,7 @@ use super::cut;
 use super::piece::Mode;
 use super::piece::Piece;
 use super::piece::PieceBytes;
+use super::piece::Upto;
 use super::reader::ReadItem;
 use super::unpack::Outlet;
 use super::unpack::Stopped;
@@ -266,6 +267,12 @@ impl<'r> Stream<'r> {
             length,
             lines,
             mode,
+            upto: Upto {
+                size: self.offset + length,
+                line: self.line + ends,
+                sha256: self.hash.clone().finalize().into(),
+                head_sha256: self.head.clone().finish(),
+            },
             bytes: PieceBytes::pooled(bytes, &out.pool),
             body,
         };
