@@ -36,8 +36,6 @@ const LONG_FILES: &[(&str, &str)] = &[
     ("src/index/pack/view.rs", "the reading side of every column, beside each other"),
     ("src/ledger/address.rs", "the five sources of an address and their precedence"),
     ("src/ledger/observe.rs", "everything that one event says, in the order of its fields"),
-    ("src/query/parse.rs", "one grammar, one parser"),
-    ("src/query/value.rs", "one kind of value after the other: what equals what"),
     ("src/sigma/lower.rs", "one arm per modifier of the specification, read side by side"),
 ];
 

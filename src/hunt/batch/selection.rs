@@ -122,7 +122,7 @@ pub fn select<'r>(
             .into_iter()
             .flatten()
             .chain([card.title.as_str()])
-            .any(|reference| feeds(reference));
+            .any(&feeds);
         if !is_wanted && !is_base(rule) {
             report.n_left_out += 1;
         }
@@ -135,7 +135,7 @@ pub fn select<'r>(
             .into_iter()
             .flatten()
             .chain(correlation.meta.name.as_deref())
-            .any(|reference| feeds(reference));
+            .any(&feeds);
         if !reported {
             report.n_left_out += 1;
         }
@@ -240,7 +240,7 @@ fn needed_by(reference: &str, correlations: &[(&Correlation, Card)], wanted: &[b
     let mut seen: Vec<String> = Vec::new();
     while let Some(reference) = open.pop() {
         for ((correlation, card), wanted) in correlations.iter().zip(wanted) {
-            if !correlation.rules.iter().any(|r| *r == reference) {
+            if !correlation.rules.contains(&reference) {
                 continue;
             }
             if *wanted {
