@@ -1,5 +1,14 @@
 //! Events become committed packs with a manifest, and packs give them back.
+//!
+//! In comes what `source` and `intake` read, out comes a directory: packs ([`pack`]), the runs of
+//! bytes that were no events, the further places of events found again, and the manifest
+//! ([`manifest`]) that says what of all this counts.  The room knows no questions.
 
+pub mod build;
+pub mod commit;
+pub mod dedupe;
 pub mod error;
+pub mod manifest;
 pub mod mmap;
 pub mod pack;
+pub mod reader;

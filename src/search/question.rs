@@ -4,6 +4,7 @@
 use crate::event::field::Field;
 use crate::event::field::Reading;
 use crate::event::time::TimeRange;
+use crate::event::words::fold;
 use crate::event::words::words;
 use crate::event::zone::Zone;
 use crate::index::pack::build::META_CLUSTER;
@@ -13,8 +14,10 @@ use crate::index::pack::filter::PathFact;
 use crate::index::pack::filter::WordFilter;
 use crate::index::pack::filter::path_key;
 use crate::index::pack::filter::word_key;
+use crate::query::ast::GlobPart;
 use crate::query::ast::QueryAst;
 use crate::query::ast::Test;
+use crate::query::ast::WordPattern;
 use crate::query::error::QueryError;
 use crate::query::matcher::MatchOptions;
 use crate::query::matcher::Matcher;
@@ -46,6 +49,56 @@ pub struct ValueTest {
     pub accepts_false: bool,
     /// Words every passing value holds, hashed; what a pack lacks cannot pass.
     keys: Vec<u64>,
+}
+
+/// Words to be found next to each other in one key or value.
+#[derive(Debug)]
+pub struct WordTest {
+    /// Judges one text.
+    pub words: CompiledWords,
+    /// Hashes of the whole words; a pack that lacks one cannot match.
+    keys: Vec<u64>,
+    /// A text of ASCII letters and digits, in lower case, that a matching text holds in whatever
+    /// case; found fast, it says which texts are worth a judgement.
+    pub needle: Option<String>,
+    /// Whether the needle is a whole word.
+    pub whole: bool,
+}
+
+impl WordTest {
+    fn new(patterns: &[WordPattern]) -> WordTest {
+        let words = CompiledWords::compile(patterns);
+        let keys = words
+            .words()
+            .iter()
+            .filter_map(|word| match word {
+                CompiledWord::Is(folded) => word_key(folded),
+                CompiledWord::Like(_) => None,
+            })
+            .collect();
+        let mut needle: Option<(String, bool)> = None;
+        let mut offer = |text: &str, whole: bool| {
+            let text = fold(text);
+            let plain = !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric());
+            if plain && needle.as_ref().is_none_or(|(best, _)| best.len() < text.len()) {
+                needle = Some((text, whole));
+            }
+        };
+        for pattern in patterns {
+            match pattern {
+                WordPattern::Is(word) => offer(word, true),
+                WordPattern::Like(glob) => {
+                    for part in &glob.0 {
+                        if let GlobPart::Text(text) = part {
+                            offer(text, false);
+                        }
+                    }
+                }
+            }
+        }
+        let whole = needle.as_ref().is_some_and(|(_, whole)| *whole);
+        WordTest { words, keys, needle: needle.map(|(text, _)| text), whole }
+    }
 }
 
 /// One condition.
@@ -88,7 +141,7 @@ pub enum Node {
     /// Some flag passes.
     Flag(ValueTest),
     /// The words stand somewhere.
-    Words(CompiledWords, Vec<u64>),
+    Words(WordTest),
     /// Candidates of the first are judged one by one.
     Judged(Box<Node>, Box<Matcher>),
 }
@@ -127,27 +180,11 @@ fn node(ast: &QueryAst, zone: Zone) -> Result<Node, QueryError> {
             let matcher = Matcher::compile(ast, &MatchOptions { zone })?;
             Node::Judged(Box::new(candidates), Box::new(matcher))
         }
-        QueryAst::Words(patterns) => {
-            let words = CompiledWords::compile(patterns);
-            let keys = words
-                .words()
-                .iter()
-                .filter_map(|word| match word {
-                    CompiledWord::Is(folded) => word_key(folded),
-                    CompiledWord::Like(_) => None,
-                })
-                .collect();
-            Node::Words(words, keys)
-        }
+        QueryAst::Words(patterns) => Node::Words(WordTest::new(patterns)),
     })
 }
 
-fn field_node(
-    field: &Field,
-    test: &Test,
-    ast: &QueryAst,
-    zone: Zone,
-) -> Result<Node, QueryError> {
+fn field_node(field: &Field, test: &Test, ast: &QueryAst, zone: Zone) -> Result<Node, QueryError> {
     if matches!(test, Test::SameAs(_)) {
         let matcher = Matcher::compile(ast, &MatchOptions { zone })?;
         return Ok(Node::Judged(Box::new(Node::All), Box::new(matcher)));
@@ -229,7 +266,7 @@ impl Node {
             Node::Present(paths) => {
                 paths.iter().any(|path| filter.may_hold(path_key(path, PathFact::Present)))
             }
-            Node::Words(_, keys) => keys.iter().all(|key| filter.may_hold(*key)),
+            Node::Words(test) => test.keys.iter().all(|key| filter.may_hold(*key)),
             Node::Judged(candidates, _) => candidates.may_match(filter),
             _ => true,
         }

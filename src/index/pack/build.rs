@@ -13,6 +13,7 @@ use crate::event::json::Tape;
 use crate::event::json::decode;
 use crate::event::place::Flag;
 use crate::event::place::Place;
+use crate::event::place::SourceId;
 use crate::event::time::Timestamp;
 use crate::event::time::parse_micros_utc;
 use crate::index::pack::section::ENVELOPE;
@@ -176,6 +177,17 @@ impl PackBuilder {
     /// Says whether no event is in.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
+    }
+
+    /// Returns the time of each event.
+    pub fn times(&self) -> &[Option<Timestamp>] {
+        &self.times
+    }
+
+    /// Returns where an event stands.
+    pub fn place(&self, event: u32) -> Place {
+        let nowhere = Place { source: SourceId(0), offset: 0, line: 0, item: 0 };
+        self.places.get(event as usize).copied().unwrap_or(nowhere)
     }
 
     /// Forgets all events but keeps the memory for the next pack.
@@ -594,9 +606,10 @@ pub fn flag_bit(flag: Flag) -> u32 {
 }
 
 /// Hash of a path where its values belong to what an event *is*; 0 for an envelope's, for the
-/// level (which forwarders overwrite) and for kind and apiVersion (which list items lack).
+/// level and timestamp (which forwarders overwrite) and for kind and apiVersion (which list items
+/// lack); whether two events are one is decided by comparing them.
 fn path_identity(path: &str, section: SectionId) -> u64 {
-    if section == ENVELOPE || matches!(path, "level" | "kind" | "apiVersion") {
+    if section == ENVELOPE || matches!(path, "level" | "kind" | "apiVersion" | "timestamp") {
         return 0;
     }
     let root = path.split('.').next().unwrap_or_default();

@@ -5,6 +5,7 @@
 //! as written, white space included.  So its shape is found by parsing it once, and an event is
 //! put together again by copying the pieces between the gaps.
 
+use crate::event::audit_event::has_duplicate_key;
 use crate::event::json::Kind;
 use crate::event::json::NotJson;
 use crate::event::json::Tape;
@@ -69,6 +70,8 @@ pub struct Shape {
     pub nodes: Vec<(String, Known)>,
     /// Every key, decoded, in the order of the text.
     pub keys: Vec<String>,
+    /// Whether some object has two equal keys.
+    pub duplicate_key: bool,
 }
 
 /// Joins a path and a key; the root has no path, which is not the empty path.
@@ -95,6 +98,7 @@ impl Shape {
         parse_lenient(skeleton, &mut tape)?;
         let mut shape = Shape::default();
         let Some(root) = tape.root(skeleton) else { return Ok(shape) };
+        shape.duplicate_key = has_duplicate_key(root);
         if let Some(base) = base {
             shape.nodes.push((base.to_owned(), Known::Structure));
         }

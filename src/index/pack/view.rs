@@ -54,6 +54,10 @@ pub struct Shapes {
     pub counts: Vec<Vec<u32>>,
     /// Paths at which some template has `true` or `false`.
     pub literal_paths: HashSet<String>,
+    /// Every different key of the section.
+    pub keys: Vec<String>,
+    /// For each template: its keys, by their place in `keys`.
+    pub keys_of: Vec<Vec<u32>>,
 }
 
 /// The columns of one section.
@@ -388,6 +392,7 @@ impl Pack {
         let directory = self.directory(section)?;
         shapes.counts = vec![vec![0; n + 1]; directory.rows.len()];
         let base = SECTIONS.get(section.0 as usize).and_then(|s| s.path);
+        let mut key_numbers: HashMap<String, u32> = HashMap::new();
         for (number, len) in lens.into_iter().enumerate() {
             let skeleton = cursor.take(len)?;
             let shape = Shape::of(skeleton, section, base)
@@ -416,6 +421,22 @@ impl Pack {
                     shapes.literal_paths.insert(path.clone());
                 }
             }
+            let mut own: Vec<u32> = Vec::with_capacity(shape.keys.len());
+            for key in &shape.keys {
+                let at = match key_numbers.get(key) {
+                    Some(at) => *at,
+                    None => {
+                        let at = shapes.keys.len() as u32;
+                        key_numbers.insert(key.clone(), at);
+                        shapes.keys.push(key.clone());
+                        at
+                    }
+                };
+                own.push(at);
+            }
+            own.sort_unstable();
+            own.dedup();
+            shapes.keys_of.push(own);
             let start = shapes.text.len();
             shapes.text.extend_from_slice(skeleton);
             shapes.templates.push((start..shapes.text.len(), shape));
@@ -672,6 +693,22 @@ impl Pack {
                 raws.get(other as usize - 2).cloned().ok_or_else(|| Short.into())
             }
         }
+    }
+
+    /// Returns what the events are, to 40 bits each, sorted.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn identities(&self) -> Result<Vec<u64>> {
+        let bytes = self.frame(self.footer.identities)?;
+        let mut cursor = Cursor::new(&bytes);
+        let mut before = 0_u64;
+        (0..self.len())
+            .map(|_| {
+                before = before.wrapping_add(cursor.get()?);
+                Ok(before)
+            })
+            .collect()
     }
 
     /// Starts reading events in ascending order.

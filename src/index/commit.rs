@@ -1,0 +1,498 @@
+//! What is written, in the order of the evidence: packs, rejected runs, further places, manifest.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io::Read as _;
+use std::io::Seek as _;
+use std::io::SeekFrom;
+use std::io::Write as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::event::place::Place;
+use crate::event::place::SourceId;
+use crate::index::dedupe::Duplicate;
+use crate::index::dedupe::Seen;
+use crate::index::error::IndexError;
+use crate::index::manifest::AppendedFile;
+use crate::index::manifest::Counts;
+use crate::index::manifest::MANIFEST;
+use crate::index::manifest::Manifest;
+use crate::index::manifest::PackRow;
+use crate::index::pack::build::PackBuilder;
+use crate::index::pack::finish::PackBytes;
+use crate::intake::record::Rejected;
+
+/// File of rejected runs, one JSON object a line.
+pub const REJECTED: &str = "rejected.jsonl";
+/// File of further places of events.
+pub const DUPLICATES: &str = "duplicates.bin";
+/// A pack file is closed at this size, so that old days can be dropped file by file.
+const PACK_FILE_MAX: u64 = 256 << 20;
+/// The manifest is written at least this often, so that a killed run loses little.
+const CHECKPOINT: Duration = Duration::from_secs(5);
+/// Bytes of a rejected run that are kept; its place leads to the rest.
+const REJECTED_KEPT: usize = 4096;
+
+/// A rejected run as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RejectedRow {
+    /// Number of the source.
+    pub source: u32,
+    /// Offset in it.
+    pub offset: u64,
+    /// Line in it, 1-based.
+    pub line: u64,
+    /// Which part of the record.
+    #[serde(default)]
+    pub item: u32,
+    /// Length in bytes.
+    pub length: u64,
+    /// Why.
+    pub reason: String,
+    /// The beginning of it, bytes that are no UTF-8 replaced.
+    pub text: String,
+}
+
+impl RejectedRow {
+    /// Keeps what is needed of a rejected run.
+    pub fn of(rejected: &Rejected<'_>) -> RejectedRow {
+        let kept = rejected.raw.get(..REJECTED_KEPT.min(rejected.raw.len())).unwrap_or_default();
+        RejectedRow {
+            source: rejected.place.source.0,
+            offset: rejected.place.offset,
+            line: rejected.place.line,
+            item: rejected.place.item,
+            length: rejected.raw.len() as u64,
+            reason: rejected.reason.clone(),
+            text: String::from_utf8_lossy(kept).into_owned(),
+        }
+    }
+}
+
+/// What a worker made of a unit.
+#[derive(Debug)]
+pub struct UnitResult {
+    /// Number of the unit.
+    pub number: u64,
+    /// Its pack, unless it has no events.
+    pub pack: Option<PackBytes>,
+    /// What was rejected.
+    pub rejected: Vec<RejectedRow>,
+    /// What was found again.
+    pub duplicates: Vec<Duplicate>,
+    /// Per piece: its source, its counts and the span of its events' times.
+    pub sources: Vec<(SourceId, Counts, Option<(i64, i64)>)>,
+}
+
+impl UnitResult {
+    /// An empty result.
+    pub fn new(number: u64) -> UnitResult {
+        UnitResult {
+            number,
+            pack: None,
+            rejected: Vec::new(),
+            duplicates: Vec::new(),
+            sources: Vec::new(),
+        }
+    }
+
+    /// Moves duplicates from the events of their sources to where they belong.
+    pub fn count_duplicates(&mut self, duplicates: &[Duplicate]) {
+        for duplicate in duplicates {
+            let own = self
+                .sources
+                .iter_mut()
+                .find(|(id, counts, _)| *id == duplicate.place.source && counts.events > 0);
+            if let Some((_, counts, _)) = own {
+                counts.events -= 1;
+                counts.duplicates += 1;
+                counts.repeats += u64::from(duplicate.same_source);
+            }
+        }
+    }
+}
+
+/// An append-only file with a running checksum.
+struct Appender {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    sum: Xxh3,
+}
+
+impl std::fmt::Debug for Appender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Appender of {} at {}", self.path.display(), self.bytes)
+    }
+}
+
+impl Appender {
+    /// Opens the file at the end of what is committed; what stands behind is from a run that died.
+    fn open(path: PathBuf, committed: &AppendedFile) -> Result<Appender, IndexError> {
+        let io = |attempt| {
+            let path = path.clone();
+            move |error| IndexError::io(attempt, path, error)
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io("open"))?;
+        let mut sum = Xxh3::new();
+        let mut left = committed.bytes;
+        let mut buffer = vec![0; 1 << 16];
+        while left > 0 {
+            let want = left.min(buffer.len() as u64) as usize;
+            let got = file.read(buffer.get_mut(..want).unwrap_or_default()).map_err(io("read"))?;
+            if got == 0 {
+                return Err(IndexError::Damaged {
+                    file: path.display().to_string(),
+                    offset: committed.bytes - left,
+                    what: "the file is too short".to_owned(),
+                });
+            }
+            sum.update(buffer.get(..got).unwrap_or_default());
+            left -= got as u64;
+        }
+        file.set_len(committed.bytes).map_err(io("truncate"))?;
+        file.seek(SeekFrom::End(0)).map_err(io("seek in"))?;
+        Ok(Appender { path, file, bytes: committed.bytes, sum })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), IndexError> {
+        self.file.write_all(bytes).map_err(|error| IndexError::io("write", &self.path, error))?;
+        self.sum.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn state(&self) -> AppendedFile {
+        AppendedFile { bytes: self.bytes, sum: format!("{:016x}", self.sum.digest()) }
+    }
+
+    fn sync(&self) -> Result<(), IndexError> {
+        self.file.sync_data().map_err(|error| IndexError::io("write", &self.path, error))
+    }
+}
+
+/// The writing side of an index directory, held by one process at a time.
+#[derive(Debug)]
+pub struct Commit {
+    dir: PathBuf,
+    /// What is written so far; on disk only after [`Self::checkpoint`].
+    pub manifest: Manifest,
+    pack_file: Option<(u32, File, u64)>,
+    rejected: Appender,
+    duplicates: Appender,
+    last: Instant,
+    /// Holds the lock as long as it lives.
+    _lock: File,
+}
+
+impl Commit {
+    /// Opens an index for writing, or makes one.
+    ///
+    /// # Errors
+    /// When another process writes to it, when the directory holds something else, or I/O.
+    pub fn open(dir: &Path) -> Result<Commit, IndexError> {
+        if !dir.join(MANIFEST).exists() && dir.is_dir() && holds_anything_else(dir) {
+            return Err(IndexError::Source(format!(
+                "{} is a directory that holds other things; name an empty or a new one with --index",
+                dir.display()
+            )));
+        }
+        std::fs::create_dir_all(dir).map_err(|error| IndexError::io("make", dir, error))?;
+        let path = dir.join("lock");
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|error| IndexError::io("open", &path, error))?;
+        if lock.try_lock().is_err() {
+            return Err(IndexError::Locked(dir.display().to_string()));
+        }
+        let manifest = if dir.join(MANIFEST).exists() {
+            Manifest::load(dir)?
+        } else {
+            let mut manifest = Manifest::empty();
+            manifest.store(dir)?;
+            manifest
+        };
+        Ok(Commit {
+            rejected: Appender::open(dir.join(REJECTED), &manifest.rejected)?,
+            duplicates: Appender::open(dir.join(DUPLICATES), &manifest.duplicates)?,
+            dir: dir.to_owned(),
+            manifest,
+            pack_file: None,
+            last: Instant::now(),
+            _lock: lock,
+        })
+    }
+
+    /// Appends what a worker made of a unit.
+    fn add(&mut self, unit: UnitResult) -> Result<(), IndexError> {
+        for (source, counts, span) in &unit.sources {
+            self.manifest.totals.add(counts);
+            if let Some(row) = self.manifest.sources.get_mut(source.0 as usize) {
+                row.counts.add(counts);
+                if let Some((first, last)) = span {
+                    row.first = Some(row.first.map_or(*first, |f| f.min(*first)));
+                    row.last = Some(row.last.map_or(*last, |l| l.max(*last)));
+                }
+            }
+        }
+        for row in &unit.rejected {
+            let mut line = serde_json::to_vec(row).unwrap_or_default();
+            line.push(b'\n');
+            self.rejected.append(&line)?;
+        }
+        for duplicate in &unit.duplicates {
+            self.duplicates.append(&duplicate.to_bytes())?;
+        }
+        if let Some(pack) = &unit.pack {
+            self.append_pack(pack)?;
+        }
+        if self.last.elapsed() >= CHECKPOINT {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    fn append_pack(&mut self, pack: &PackBytes) -> Result<(), IndexError> {
+        if self.pack_file.as_ref().is_some_and(|(.., length)| *length >= PACK_FILE_MAX) {
+            if let Some((number, file, _)) = self.pack_file.take() {
+                let path = self.dir.join(Manifest::pack_file(number));
+                file.sync_data().map_err(|error| IndexError::io("write", path, error))?;
+            }
+        }
+        if self.pack_file.is_none() {
+            let number = self.manifest.packs.iter().map(|p| p.file + 1).max().unwrap_or(1);
+            let path = self.dir.join(Manifest::pack_file(number));
+            let file = File::create(&path).map_err(|error| IndexError::io("make", &path, error))?;
+            self.pack_file = Some((number, file, 0));
+        }
+        let Some((number, file, length)) = &mut self.pack_file else { return Ok(()) };
+        let path = || self.dir.join(Manifest::pack_file(*number));
+        file.write_all(&pack.bytes).map_err(|error| IndexError::io("write", path(), error))?;
+        self.manifest.packs.push(PackRow {
+            file: *number,
+            offset: *length,
+            length: pack.bytes.len() as u64,
+            events: pack.n_events,
+            first: pack.span.map(|(first, _)| first.0),
+            last: pack.span.map(|(_, last)| last.0),
+            untimed: pack.some_without_time,
+        });
+        *length += pack.bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes everything written so far part of the index.
+    ///
+    /// # Errors
+    /// When writing fails; the index is then what the last checkpoint made it.
+    pub fn checkpoint(&mut self) -> Result<(), IndexError> {
+        if let Some((number, file, _)) = &self.pack_file {
+            let path = self.dir.join(Manifest::pack_file(*number));
+            file.sync_data().map_err(|error| IndexError::io("write", path, error))?;
+        }
+        self.rejected.sync()?;
+        self.duplicates.sync()?;
+        self.manifest.rejected = self.rejected.state();
+        self.manifest.duplicates = self.duplicates.state();
+        self.manifest.store(&self.dir)?;
+        self.last = Instant::now();
+        Ok(())
+    }
+
+    /// Balances the books and makes the last checkpoint of a run.
+    ///
+    /// # Errors
+    /// When the books do not balance, or writing fails.
+    pub fn finish(&mut self) -> Result<(), IndexError> {
+        let mut sum = Counts::default();
+        self.manifest.sources.iter().for_each(|source| sum.add(&source.counts));
+        let packed: u64 = self.manifest.packs.iter().map(|pack| u64::from(pack.events)).sum();
+        if sum != self.manifest.totals || !sum.balances() || packed != sum.events {
+            return Err(IndexError::Unbalanced(format!(
+                "sources say {sum:?}, totals say {:?}, packs hold {packed}",
+                self.manifest.totals
+            )));
+        }
+        self.checkpoint()
+    }
+}
+
+/// Says whether a directory holds anything that no index would.
+fn holds_anything_else(dir: &Path) -> bool {
+    let own = |name: &str| {
+        name.starts_with("packs-")
+            || matches!(name, "lock" | "manifest.json.new" | REJECTED | DUPLICATES)
+    };
+    std::fs::read_dir(dir).is_ok_and(|entries| {
+        entries.flatten().any(|entry| !entry.file_name().to_str().is_some_and(own))
+    })
+}
+
+/// Lets workers do things in the order of their units.
+#[derive(Debug)]
+pub struct Turn {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    commit: Commit,
+    seen: Option<Seen>,
+    next_duplicates: u64,
+    next_commit: u64,
+    waiting: BTreeMap<u64, UnitResult>,
+    failed: Option<IndexError>,
+}
+
+impl Turn {
+    /// Starts with unit 0.
+    pub fn new(commit: Commit, seen: Seen) -> Turn {
+        Turn {
+            state: Mutex::new(State {
+                commit,
+                seen: Some(seen),
+                next_duplicates: 0,
+                next_commit: 0,
+                waiting: BTreeMap::new(),
+                failed: None,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `change` on the writing side.
+    pub fn with_commit(&self, change: impl FnOnce(&mut Commit)) {
+        change(&mut self.lock().commit);
+    }
+
+    /// Notes the first thing that went wrong and lets everybody go.
+    pub fn fail(&self, error: IndexError) {
+        let mut state = self.lock();
+        if state.failed.is_none() {
+            state.failed = Some(error);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits for the unit's turn, then returns which of its events were seen before.
+    ///
+    /// # Errors
+    /// When an earlier event cannot be read back, or somebody else failed.
+    pub fn duplicates(
+        &self,
+        unit: u64,
+        builder: &PackBuilder,
+        texts: impl Fn(&[u32]) -> Vec<Vec<u8>>,
+    ) -> Result<Vec<Duplicate>, IndexError> {
+        let mut state = self.lock();
+        let mut seen = loop {
+            if state.failed.is_some() {
+                return Ok(Vec::new());
+            }
+            if state.next_duplicates == unit {
+                if let Some(seen) = state.seen.take() {
+                    break seen;
+                }
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        drop(state);
+        let suspects = seen.suspects(builder);
+        let found = if suspects.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.wait_committed(unit)
+                .and_then(|packs| seen.confirm(&suspects, builder, &packs, texts))
+        };
+        let found = found.inspect(|found| seen.add(unit, builder, found));
+        let mut state = self.lock();
+        state.seen = Some(seen);
+        state.next_duplicates = unit + 1;
+        drop(state);
+        self.changed.notify_all();
+        found
+    }
+
+    /// Waits until everything before `unit` is written, and returns the packs.
+    fn wait_committed(&self, unit: u64) -> Result<Vec<PackRow>, IndexError> {
+        let mut state = self.lock();
+        while state.next_commit < unit && state.failed.is_none() {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(state.commit.manifest.packs.clone())
+    }
+
+    /// Appends a unit as soon as all before it are.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn commit(&self, unit: UnitResult) -> Result<(), IndexError> {
+        let mut state = self.lock();
+        state.waiting.insert(unit.number, unit);
+        while state.failed.is_none() {
+            let next = state.next_commit;
+            let Some(unit) = state.waiting.remove(&next) else { break };
+            let has_pack = unit.pack.is_some();
+            state.commit.add(unit)?;
+            state.next_commit += 1;
+            let _ = has_pack;
+        }
+        drop(state);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Ends the run.
+    ///
+    /// # Errors
+    /// What went wrong first.
+    pub fn into_commit(self) -> Result<Commit, IndexError> {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match state.failed {
+            Some(error) => Err(error),
+            None => Ok(state.commit),
+        }
+    }
+}
+
+/// A place as it is kept for a duplicate.
+pub fn place_bytes(place: &Place) -> [u8; 24] {
+    let mut out = [0; 24];
+    let numbers = place
+        .source
+        .0
+        .to_le_bytes()
+        .into_iter()
+        .chain(place.item.to_le_bytes())
+        .chain(place.offset.to_le_bytes())
+        .chain(place.line.to_le_bytes());
+    for (slot, byte) in out.iter_mut().zip(numbers) {
+        *slot = byte;
+    }
+    out
+}

@@ -1,0 +1,424 @@
+//! The same event found again: suspected by a few bytes an event, confirmed by comparing.
+//!
+//! Two events are one when they are equal as canonical events without their envelope: a node's
+//! copy and the forwarded copy with its keys in another order and fields of the forwarder between
+//! them are one event with two places.  A shared auditID proves nothing, a client may set it.
+//! Only packs whose time covers an event are asked about it, so that memory is for what overlaps.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::event::field::LEVEL_PATHS;
+use crate::event::field::is_event_root;
+use crate::event::json::Json;
+use crate::event::json::Kind;
+use crate::event::json::Tape;
+use crate::event::place::Place;
+use crate::event::time::Timestamp;
+use crate::index::commit::place_bytes;
+use crate::index::error::IndexError;
+use crate::index::manifest::Manifest;
+use crate::index::manifest::PackRow;
+use crate::index::mmap::map_file;
+use crate::index::pack::build::PackBuilder;
+use crate::index::pack::view::NO_TIME;
+use crate::index::pack::view::Pack;
+use crate::intake::parse::Scratch;
+use crate::intake::parse::parse_json;
+
+/// Bytes of identities kept in memory; older packs are read again where they overlap.
+const KEPT_BYTES: usize = 48 << 20;
+
+/// A further place of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Number of the event in its unit.
+    pub event: u32,
+    /// Pack of the first place.
+    pub pack: u32,
+    /// Event of the first place.
+    pub first: u32,
+    /// Where it was found again.
+    pub place: Place,
+    /// Whether both places are in one source, which no collector does.
+    pub same_source: bool,
+}
+
+impl Duplicate {
+    /// Length of [`Self::to_bytes`].
+    pub const LEN: usize = 32;
+
+    /// Returns the duplicate as it is kept.
+    pub fn to_bytes(&self) -> [u8; 32] {
+        let mut out = [0; 32];
+        let bytes = self
+            .pack
+            .to_le_bytes()
+            .into_iter()
+            .chain(self.first.to_le_bytes())
+            .chain(place_bytes(&self.place));
+        for (slot, byte) in out.iter_mut().zip(bytes) {
+            *slot = byte;
+        }
+        out
+    }
+}
+
+/// What one pack holds, in short.
+#[derive(Debug)]
+struct PackSeen {
+    span: Option<(i64, i64)>,
+    untimed: bool,
+    /// Identities to 40 bits, sorted; `None` where they must be read from disk.
+    ids: Option<Arc<Vec<u64>>>,
+    used: u64,
+}
+
+/// What was seen so far.
+#[derive(Debug)]
+pub struct Seen {
+    dir: PathBuf,
+    packs: Vec<PackSeen>,
+    kept: usize,
+    clock: u64,
+}
+
+/// An event that may have been seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    event: u32,
+    /// The pack that may hold it, or `None` for the unit itself.
+    pack: Option<u32>,
+    /// The earlier event of the unit, where `pack` is `None`.
+    earlier: u32,
+}
+
+fn short(identity: u64) -> u64 {
+    identity >> 24
+}
+
+impl Seen {
+    /// Starts with what an index holds.
+    ///
+    /// # Errors
+    /// None yet; packs are read where they are needed.
+    pub fn load(dir: &Path, manifest: &Manifest) -> Result<Seen, IndexError> {
+        let packs = manifest
+            .packs
+            .iter()
+            .map(|row| PackSeen {
+                span: row.first.zip(row.last),
+                untimed: row.untimed,
+                ids: None,
+                used: 0,
+            })
+            .collect();
+        Ok(Seen { dir: dir.to_owned(), packs, kept: 0, clock: 0 })
+    }
+
+    /// Returns the events of a unit that may have been seen before.
+    ///
+    /// Packs whose identities cannot be read are suspected of everything they could hold; that
+    /// shows in [`Self::confirm`].
+    pub fn suspects(&mut self, builder: &PackBuilder) -> Vec<Suspect> {
+        let times = builder.times();
+        let mut suspects = Vec::new();
+        let known = || times.iter().flatten().map(|time| time.0);
+        let span = known().min().zip(known().max());
+        let some_untimed = times.iter().any(Option::is_none);
+        for number in 0..self.packs.len() {
+            let overlaps = self.packs.get(number).is_some_and(|pack| {
+                (some_untimed && pack.untimed)
+                    || span.zip(pack.span).is_some_and(|((a, b), (c, d))| a <= d && c <= b)
+            });
+            if !overlaps {
+                continue;
+            }
+            let Some(ids) = self.identities(number) else { continue };
+            let Some(pack) = self.packs.get(number) else { continue };
+            for (event, (identity, time)) in builder.identities.iter().zip(times).enumerate() {
+                let possible = match time {
+                    Some(Timestamp(at)) => {
+                        pack.span.is_some_and(|(first, last)| (first..=last).contains(at))
+                    }
+                    None => pack.untimed,
+                };
+                if possible && ids.binary_search(&short(*identity)).is_ok() {
+                    let pack = Some(number as u32);
+                    suspects.push(Suspect { event: event as u32, pack, earlier: 0 });
+                }
+            }
+        }
+        let mut order: Vec<u32> = (0..builder.identities.len() as u32).collect();
+        let identity = |event: &u32| builder.identities.get(*event as usize).copied();
+        order.sort_by_key(|event| (identity(event), *event));
+        let mut first: Option<u32> = None;
+        for event in order {
+            match first.filter(|first| identity(first) == identity(&event)) {
+                Some(earlier) => suspects.push(Suspect { event, pack: None, earlier }),
+                None => first = Some(event),
+            }
+        }
+        suspects.sort_by_key(|suspect| (suspect.event, suspect.pack.is_none(), suspect.pack));
+        suspects
+    }
+
+    /// Compares the suspects with what they may repeat; ascending by event.
+    ///
+    /// # Errors
+    /// When a pack cannot be read back.
+    pub fn confirm(
+        &self,
+        suspects: &[Suspect],
+        builder: &PackBuilder,
+        packs: &[PackRow],
+        texts: impl Fn(&[u32]) -> Vec<Vec<u8>>,
+    ) -> Result<Vec<Duplicate>, IndexError> {
+        let mut wanted: Vec<u32> = suspects.iter().map(|s| s.event).collect();
+        wanted.extend(suspects.iter().filter(|s| s.pack.is_none()).map(|s| s.earlier));
+        wanted.sort_unstable();
+        wanted.dedup();
+        let forms: HashMap<u32, Form> = wanted
+            .iter()
+            .copied()
+            .zip(texts(&wanted))
+            .map(|(event, text)| (event, canonical(&text)))
+            .collect();
+        let mut found: Vec<Duplicate> = Vec::new();
+        let mut by_pack: HashMap<u32, Vec<Suspect>> = HashMap::new();
+        for suspect in suspects {
+            if let Some(pack) = suspect.pack {
+                by_pack.entry(pack).or_default().push(*suspect);
+            }
+        }
+        let mut numbers: Vec<u32> = by_pack.keys().copied().collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            let Some(row) = packs.get(number as usize) else { continue };
+            let own = by_pack.remove(&number).unwrap_or_default();
+            self.compare(number, row, &own, builder, &forms, &mut found)?;
+        }
+        let again: Vec<u32> = found.iter().map(|duplicate| duplicate.event).collect();
+        let own_pack = self.packs.len() as u32;
+        for suspect in suspects.iter().filter(|s| s.pack.is_none()) {
+            if again.contains(&suspect.event) || again.contains(&suspect.earlier) {
+                continue;
+            }
+            let same = forms.get(&suspect.event).zip(forms.get(&suspect.earlier));
+            if same.is_some_and(|(a, b)| a == b) {
+                let place = builder.place(suspect.event);
+                let same_source = builder.place(suspect.earlier).source == place.source;
+                found.push(Duplicate {
+                    event: suspect.event,
+                    pack: own_pack,
+                    first: suspect.earlier,
+                    place,
+                    same_source,
+                });
+            }
+        }
+        found.sort_by_key(|duplicate| duplicate.event);
+        found.dedup_by_key(|duplicate| duplicate.event);
+        // Numbers in this unit's pack are those without what is left out.
+        let left_out: Vec<u32> = found.iter().map(|duplicate| duplicate.event).collect();
+        for duplicate in found.iter_mut().filter(|duplicate| duplicate.pack == own_pack) {
+            duplicate.first -= left_out.partition_point(|event| *event < duplicate.first) as u32;
+        }
+        Ok(found)
+    }
+
+    /// Compares the suspects of one pack with its events of the same time.
+    fn compare(
+        &self,
+        number: u32,
+        row: &PackRow,
+        suspects: &[Suspect],
+        builder: &PackBuilder,
+        forms: &HashMap<u32, Form>,
+        found: &mut Vec<Duplicate>,
+    ) -> Result<(), IndexError> {
+        let pack = self.open(row)?;
+        let damaged = |damage: crate::index::pack::wire::Damage| IndexError::Damaged {
+            file: Manifest::pack_file(row.file),
+            offset: row.offset + damage.offset,
+            what: damage.what.to_owned(),
+        };
+        let mut by_time: HashMap<i64, Vec<u32>> = HashMap::new();
+        for suspect in suspects {
+            let time = builder.times().get(suspect.event as usize).copied().flatten();
+            by_time.entry(time.map_or(NO_TIME, |t| t.0)).or_default().push(suspect.event);
+        }
+        let mut reader = pack.reader().map_err(damaged)?;
+        let places = pack.places().map_err(damaged)?;
+        for (event, time) in pack.times().map_err(damaged)?.iter().enumerate() {
+            let Some(candidates) = by_time.get_mut(time) else { continue };
+            if candidates.is_empty() {
+                continue;
+            }
+            let form = canonical(&reader.read(event).map_err(damaged)?.event);
+            candidates.retain(|candidate| {
+                if forms.get(candidate) != Some(&form) {
+                    return true;
+                }
+                let place = builder.place(*candidate);
+                found.push(Duplicate {
+                    event: *candidate,
+                    pack: number,
+                    first: event as u32,
+                    place,
+                    same_source: places.get(event).is_some_and(|p| p.source == place.source),
+                });
+                false
+            });
+        }
+        Ok(())
+    }
+
+    /// Notes a unit, less what was found again.
+    pub fn add(&mut self, _unit: u64, builder: &PackBuilder, found: &[Duplicate]) {
+        if builder.len() == found.len() {
+            return;
+        }
+        let times = builder.times();
+        let mut left_out = found.iter().map(|duplicate| duplicate.event as usize).peekable();
+        let mut ids = Vec::with_capacity(builder.len());
+        let mut span: Option<(i64, i64)> = None;
+        let mut untimed = false;
+        for (event, (identity, time)) in builder.identities.iter().zip(times).enumerate() {
+            if left_out.next_if_eq(&event).is_some() {
+                continue;
+            }
+            ids.push(short(*identity));
+            match time {
+                Some(Timestamp(at)) => {
+                    span = Some(span.map_or((*at, *at), |(a, b)| (a.min(*at), b.max(*at))));
+                }
+                None => untimed = true,
+            }
+        }
+        ids.sort_unstable();
+        self.kept += ids.len() * 8;
+        self.clock += 1;
+        let used = self.clock;
+        self.packs.push(PackSeen { span, untimed, ids: Some(Arc::new(ids)), used });
+        self.let_go();
+    }
+
+    /// Returns the identities of a pack, reading them again where they were let go of.
+    fn identities(&mut self, number: usize) -> Option<Arc<Vec<u64>>> {
+        self.clock += 1;
+        let clock = self.clock;
+        let pack = self.packs.get_mut(number)?;
+        pack.used = clock;
+        if let Some(ids) = &pack.ids {
+            return Some(Arc::clone(ids));
+        }
+        let manifest = Manifest::load(&self.dir).ok()?;
+        let row = manifest.packs.get(number)?;
+        let ids = Arc::new(self.open(row).ok()?.identities().ok()?);
+        self.kept += ids.len() * 8;
+        if let Some(pack) = self.packs.get_mut(number) {
+            pack.ids = Some(Arc::clone(&ids));
+        }
+        self.let_go();
+        Some(ids)
+    }
+
+    /// Lets go of what was not asked for longest; only packs that a checkpoint has made part of
+    /// the index can be read again, and by then they are.
+    fn let_go(&mut self) {
+        while self.kept > KEPT_BYTES {
+            let oldest = self
+                .packs
+                .iter_mut()
+                .filter(|pack| pack.ids.is_some())
+                .min_by_key(|pack| pack.used);
+            let Some(oldest) = oldest else { break };
+            if oldest.used == self.clock {
+                break;
+            }
+            self.kept -= oldest.ids.take().map_or(0, |ids| ids.len() * 8);
+        }
+    }
+
+    fn open(&self, row: &PackRow) -> Result<Pack, IndexError> {
+        let name = Manifest::pack_file(row.file);
+        let path = self.dir.join(&name);
+        let io = |error| IndexError::io("read", &path, error);
+        let map = Arc::new(map_file(&File::open(&path).map_err(io)?).map_err(io)?);
+        let start = row.offset as usize;
+        Pack::open(map, start..start + row.length as usize).map_err(|damage| IndexError::Damaged {
+            file: name,
+            offset: row.offset + damage.offset,
+            what: damage.what.to_owned(),
+        })
+    }
+}
+
+/// An event in the one form that does not depend on who forwarded it: sorted lines of path, kind
+/// and value.
+type Form = Vec<(String, String)>;
+
+/// Returns the canonical form of an event.
+pub fn canonical(text: &[u8]) -> Form {
+    let (mut scratch, mut tape) = (Scratch::default(), Tape::default());
+    if parse_json(text, &mut scratch, &mut tape).is_err() {
+        return vec![(String::new(), String::from_utf8_lossy(text).into_owned())];
+    }
+    let Some(root) = tape.root(text) else { return Vec::new() };
+    let has_received = root.get("requestReceivedTimestamp").is_some();
+    let mut form: Form = Vec::new();
+    let level = LEVEL_PATHS.iter().find_map(|path| root.text_at(&[path]));
+    form.extend(level.map(|level| ("level".to_owned(), level.into_owned())));
+    // Open values with their paths; arrays count their elements.
+    let mut open: Vec<(String, Json<'_>)> = Vec::new();
+    for (key, value) in root.entries() {
+        let key = key.leaf_text().unwrap_or_default();
+        let envelope = !is_event_root(&key)
+            || matches!(&*key, "level" | "kind" | "apiVersion")
+            || (key == "timestamp" && has_received);
+        if !envelope {
+            open.push((key.into_owned(), value));
+        }
+    }
+    while let Some((path, value)) = open.pop() {
+        match value.kind() {
+            Kind::Object => {
+                form.push((path.clone(), "{}".to_owned()));
+                for (key, value) in value.entries() {
+                    open.push((format!("{path}\0{}", key.leaf_text().unwrap_or_default()), value));
+                }
+            }
+            Kind::Array => {
+                form.push((path.clone(), "[]".to_owned()));
+                for (at, value) in value.elements().enumerate() {
+                    open.push((format!("{path}\0{at}"), value));
+                }
+            }
+            kind => {
+                let text = value.leaf_text().unwrap_or_default();
+                let mark = if kind == Kind::String { '"' } else { ' ' };
+                form.push((path, format!("{mark}{text}")));
+            }
+        }
+    }
+    form.sort_unstable();
+    form
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forwarded_copy_is_the_same_event() {
+        let node = br#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","user":{"username":"u","groups":["x","y"]},"requestURI":"/a\u0026b","requestReceivedTimestamp":"2025-12-09T12:57:08.837027Z"}"#;
+        let viaq = br#"{"@timestamp":"2025-12-09T12:58:00Z","auditID":"a","hostname":"m","k8s_audit_level":"Metadata","level":"default","requestReceivedTimestamp":"2025-12-09T12:57:08.837027Z","requestURI":"/a&b","timestamp":"2025-12-09T12:58:00Z","user":{"groups":["x","y"],"username":"u"}}"#;
+        assert_eq!(canonical(node), canonical(viaq));
+        let other = br#"{"auditID":"a","level":"Metadata","user":{"username":"u","groups":["y","x"]},"requestURI":"/a&b","requestReceivedTimestamp":"2025-12-09T12:57:08.837027Z"}"#;
+        assert_ne!(canonical(node), canonical(other));
+    }
+}

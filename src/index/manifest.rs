@@ -1,0 +1,322 @@
+//! The manifest: what an index holds, from which evidence, and whether the books balance.
+//!
+//! It is the last thing written and the first thing read; what it does not name is not part of
+//! the index.  One JSON file with its own checksum, replaced in one step.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::Serialize;
+use sha2::Digest as _;
+use sha2::Sha256;
+
+use crate::index::error::IndexError;
+use crate::intake::Tally;
+
+/// Version of everything in the directory.
+pub const FORMAT: u32 = 1;
+/// Name of the manifest in the directory.
+pub const MANIFEST: &str = "manifest.json";
+
+/// The whole manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// See [`FORMAT`].
+    pub format: u32,
+    /// Who wrote it last.
+    pub program: String,
+    /// SHA-256 of the manifest with this field all zeros.
+    pub checksum: String,
+    /// Everything that was read.
+    pub totals: Counts,
+    /// Files, in the order they were read.
+    pub files: Vec<FileRow>,
+    /// Sources, by number.
+    pub sources: Vec<SourceRow>,
+    /// Packs, in the order of the evidence.
+    pub packs: Vec<PackRow>,
+    /// What is known of events found again, kept in `duplicates.bin`.
+    pub duplicates: AppendedFile,
+    /// What was rejected, kept in `rejected.jsonl`.
+    pub rejected: AppendedFile,
+    /// Names and reasons of what was not read at all.
+    pub refused: Vec<(String, String)>,
+}
+
+/// A tally as it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Records met.
+    pub records: u64,
+    /// Events indexed.
+    pub events: u64,
+    /// Blank lines.
+    pub blank: u64,
+    /// Rejected runs.
+    pub rejected: u64,
+    /// Exact duplicates, kept as further places of the first.
+    pub duplicates: u64,
+    /// Of these: repeats inside one source, an anomaly.
+    pub repeats: u64,
+    /// Events left out by `--since` and `--until`.
+    pub outside: u64,
+    /// Lines.
+    pub lines: u64,
+    /// Bytes, decompressed.
+    pub bytes: u64,
+}
+
+impl Counts {
+    /// Says whether every record is accounted for.
+    pub fn balances(&self) -> bool {
+        self.records == self.events + self.blank + self.rejected + self.duplicates + self.outside
+    }
+
+    /// Adds another count.
+    pub fn add(&mut self, other: &Counts) {
+        self.records += other.records;
+        self.events += other.events;
+        self.blank += other.blank;
+        self.rejected += other.rejected;
+        self.duplicates += other.duplicates;
+        self.repeats += other.repeats;
+        self.outside += other.outside;
+        self.lines += other.lines;
+        self.bytes += other.bytes;
+    }
+}
+
+impl From<Tally> for Counts {
+    fn from(tally: Tally) -> Counts {
+        Counts {
+            records: tally.records,
+            events: tally.events,
+            blank: tally.blank,
+            rejected: tally.rejected,
+            duplicates: tally.duplicates,
+            lines: tally.lines,
+            bytes: tally.bytes,
+            ..Counts::default()
+        }
+    }
+}
+
+/// One file that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRow {
+    /// Path as given, `-` for standard input.
+    pub name: String,
+    /// Bytes on disk.
+    pub size: u64,
+    /// SHA-256 of the bytes on disk, hex.
+    pub sha256: String,
+    /// Whether it is its own source, uncompressed.
+    pub plain: bool,
+    /// Number of its first source.
+    pub first_source: u32,
+    /// How many sources it held.
+    pub sources: u32,
+    /// What went wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<String>,
+    /// Whether events were left out by `--since` and `--until`.
+    #[serde(default)]
+    pub partial: bool,
+}
+
+/// One source: a file, or a member of an archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRow {
+    /// `path` or `path!member!member`.
+    pub name: String,
+    /// Bytes, decompressed.
+    pub size: u64,
+    /// SHA-256 of them, hex; empty while it is being read.
+    pub sha256: String,
+    /// What became of its records.
+    pub counts: Counts,
+    /// Time of its earliest event, microseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first: Option<i64>,
+    /// Time of its latest event, microseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last: Option<i64>,
+    /// Node told by the layout.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub node: Option<String>,
+    /// Which server's log, told by the layout.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub log: Option<String>,
+    /// Cluster, told by the layout or by `--cluster`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cluster: Option<String>,
+    /// What went wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub problem: Option<String>,
+}
+
+/// One pack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackRow {
+    /// Number of its file.
+    pub file: u32,
+    /// Where it starts there.
+    pub offset: u64,
+    /// Its length.
+    pub length: u64,
+    /// Its events.
+    pub events: u32,
+    /// Time of its earliest event, microseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first: Option<i64>,
+    /// Time of its latest event, microseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last: Option<i64>,
+    /// Whether some event has no time.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub untimed: bool,
+}
+
+/// A file that is only ever appended to: so much of it belongs to the index.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppendedFile {
+    /// Bytes.
+    pub bytes: u64,
+    /// XXH3-64 of these bytes, hex.
+    pub sum: String,
+}
+
+impl Manifest {
+    /// An index of nothing.
+    pub fn empty() -> Manifest {
+        Manifest {
+            format: FORMAT,
+            program: concat!("audithound ", env!("CARGO_PKG_VERSION")).to_owned(),
+            checksum: String::new(),
+            totals: Counts::default(),
+            files: Vec::new(),
+            sources: Vec::new(),
+            packs: Vec::new(),
+            duplicates: AppendedFile::default(),
+            rejected: AppendedFile::default(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// Name of pack file `number`.
+    pub fn pack_file(number: u32) -> String {
+        format!("packs-{number:06}")
+    }
+
+    /// Reads the manifest of an index.
+    ///
+    /// # Errors
+    /// When the directory is no index, of another version, or damaged.
+    pub fn load(dir: &Path) -> Result<Manifest, IndexError> {
+        let path = dir.join(MANIFEST);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Err(IndexError::NotAnIndex(dir.display().to_string()));
+            }
+            Err(error) => return Err(IndexError::io("read", path, error)),
+        };
+        let damaged =
+            |what: String| IndexError::Damaged { file: MANIFEST.to_owned(), offset: 0, what };
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        if let Ok(version) = serde_json::from_slice::<Version>(&text) {
+            if version.format != FORMAT {
+                return Err(IndexError::OtherVersion {
+                    path: dir.display().to_string(),
+                    found: version.format,
+                    expected: FORMAT,
+                });
+            }
+        }
+        let manifest: Manifest = serde_json::from_slice(&text)
+            .map_err(|error| damaged(format!("it is no manifest: {error}")))?;
+        if checksum(&text, &manifest.checksum) != Some(manifest.checksum.clone()) {
+            return Err(damaged("its checksum does not fit".to_owned()));
+        }
+        Ok(manifest)
+    }
+
+    /// Replaces the manifest of an index in one step.
+    ///
+    /// # Errors
+    /// When writing fails; the old manifest is untouched then.
+    pub fn store(&mut self, dir: &Path) -> Result<(), IndexError> {
+        self.program = concat!("audithound ", env!("CARGO_PKG_VERSION")).to_owned();
+        self.checksum = "0".repeat(64);
+        let io = |attempt: &'static str| {
+            move |error: std::io::Error| IndexError::io(attempt, dir.join(MANIFEST), error)
+        };
+        let text = serde_json::to_string(self)
+            .map_err(|error| io("write")(std::io::Error::other(error)))?;
+        let sum = format!("{:x}", HexBytes(&Sha256::digest(text.as_bytes())));
+        let text = text.replacen(&self.checksum, &sum, 1);
+        self.checksum = sum;
+        let temporary = dir.join("manifest.json.new");
+        let mut file = File::create(&temporary).map_err(io("write"))?;
+        file.write_all(text.as_bytes()).map_err(io("write"))?;
+        file.write_all(b"\n").map_err(io("write"))?;
+        file.sync_all().map_err(io("write"))?;
+        std::fs::rename(&temporary, dir.join(MANIFEST)).map_err(io("replace"))?;
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(io("write"))
+    }
+}
+
+/// Computes the checksum of a manifest's text, taking `own` in it for zeros.
+fn checksum(text: &[u8], own: &str) -> Option<String> {
+    let text = std::str::from_utf8(text).ok()?.trim_end();
+    if own.len() != 64 {
+        return None;
+    }
+    let text = text.replacen(own, &"0".repeat(64), 1);
+    Some(format!("{:x}", HexBytes(&Sha256::digest(text.as_bytes()))))
+}
+
+/// Bytes printed as hex.
+#[derive(Debug)]
+pub struct HexBytes<'b>(pub &'b [u8]);
+
+impl std::fmt::LowerHex for HexBytes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_back_and_notices_a_flipped_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut manifest = Manifest::empty();
+        manifest.sources.push(SourceRow { name: "a.log".into(), size: 7, ..SourceRow::default() });
+        manifest.store(dir.path()).unwrap();
+        assert_eq!(Manifest::load(dir.path()).unwrap(), manifest);
+        let path = dir.path().join(MANIFEST);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("\"size\":7", "\"size\":8")).unwrap();
+        let error = Manifest::load(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("checksum"), "{error}");
+        std::fs::write(&path, text.replace("\"format\":1", "\"format\":9")).unwrap();
+        let error = Manifest::load(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("format 9"), "{error}");
+        std::fs::remove_file(&path).unwrap();
+        let error = Manifest::load(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("is not an audithound index"), "{error}");
+    }
+}

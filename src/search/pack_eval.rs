@@ -1,0 +1,614 @@
+//! One question over one pack: which of its events match, exactly.
+//!
+//! Conditions are put to dictionaries, once per different value; the numbers of the columns and
+//! the templates then tell the events.  Only `path{ }`, comparisons of two fields and events that
+//! are kept whole are judged from their text.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::event::audit_event::AuditEvent;
+use crate::event::field::Field;
+use crate::event::json::Tape;
+use crate::event::place::Flag;
+use crate::event::place::Origin;
+use crate::event::time::Timestamp;
+use crate::event::zone::Zone;
+use crate::index::pack::build::META_CLUSTER;
+use crate::index::pack::build::META_FLAGS;
+use crate::index::pack::build::META_LOG;
+use crate::index::pack::build::META_NODE;
+use crate::index::pack::section::N_SECTIONS;
+use crate::index::pack::section::SECTIONS;
+use crate::index::pack::section::SectionId;
+use crate::index::pack::shape::Known;
+use crate::index::pack::shape::ValueKind;
+use crate::index::pack::view::NO_TIME;
+use crate::index::pack::view::Pack;
+use crate::index::pack::view::Texts;
+use crate::index::pack::view::known_at;
+use crate::index::pack::wire::Damage;
+use crate::intake::parse::Scratch;
+use crate::intake::parse::parse_json;
+use crate::query::matcher::Matcher;
+use crate::query::matcher::field_values;
+use crate::search::bits::Bits;
+use crate::search::pack_words::events_with_words;
+use crate::search::question::Node;
+use crate::search::question::Question;
+use crate::search::question::ValueTest;
+
+type Result<T> = std::result::Result<T, Damage>;
+
+/// A pack and the names of the sources its events stand in.
+#[derive(Clone, Copy, Debug)]
+pub struct PackScope<'p> {
+    /// The pack.
+    pub pack: &'p Pack,
+    /// Names of all sources of the index, by number.
+    pub sources: &'p [String],
+}
+
+/// Returns the matching events of a pack, without regard to time where `range` covers it all.
+///
+/// # Errors
+/// On damage.
+pub fn matching(scope: PackScope<'_>, question: &Question) -> Result<Bits> {
+    let pack = scope.pack;
+    let mut mask = Bits::all(pack.len());
+    if question.range.since.is_some() || question.range.until.is_some() {
+        mask = Bits::none(pack.len());
+        for (event, time) in pack.times()?.iter().enumerate() {
+            if *time != NO_TIME && question.range.contains(Some(Timestamp(*time))) {
+                mask.set(event);
+            }
+        }
+        if mask.is_empty() {
+            return Ok(mask);
+        }
+    }
+    let whole = pack.whole()?;
+    let columns_can = match &question.root {
+        Node::All => true,
+        _ => question.may_match(&pack.filter()?),
+    };
+    let mut bits = if columns_can {
+        let mut eval = Eval { scope, zone: question.zone };
+        eval.node(&question.root, &mask)?
+    } else {
+        Bits::none(pack.len())
+    };
+    bits.and(&mask);
+    for (event, texts) in whole.iter() {
+        let event = *event as usize;
+        if mask.has(event) {
+            if judge(scope, event, texts, |event| question.matcher.matches(event))? {
+                bits.set(event);
+            } else {
+                bits.unset(event);
+            }
+        }
+    }
+    Ok(bits)
+}
+
+/// Parses an event and asks `verdict` about it.
+///
+/// # Errors
+/// On damage.
+pub fn judge<T>(
+    scope: PackScope<'_>,
+    number: usize,
+    texts: &Texts,
+    verdict: impl FnOnce(&AuditEvent<'_>) -> T,
+) -> Result<T> {
+    let damage = |what| Damage { offset: 0, what };
+    let mut scratch = Scratch::default();
+    let (mut tape, mut envelope) = (Tape::default(), Tape::default());
+    parse_json(&texts.event, &mut scratch, &mut tape)
+        .map_err(|_| damage("an event is no JSON any more"))?;
+    let root = tape.root(&texts.event).ok_or_else(|| damage("an event is empty"))?;
+    if let Some(text) = &texts.envelope {
+        if parse_json(text, &mut scratch, &mut envelope).is_err() {
+            envelope.nodes.clear();
+        }
+    }
+    let origin = origin(scope.pack, number)?;
+    let flags = flags(scope.pack, number)?;
+    let time = scope.pack.times()?.get(number).copied().filter(|time| *time != NO_TIME);
+    let event = AuditEvent {
+        event: root,
+        envelope: texts.envelope.as_ref().and_then(|text| envelope.root(text)),
+        origin: &origin,
+        source: source_name(scope, number)?,
+        flags: &flags,
+        time: time.map(Timestamp),
+    };
+    Ok(verdict(&event))
+}
+
+/// Returns the name of the source an event stands in.
+///
+/// # Errors
+/// On damage.
+pub fn source_name<'p>(scope: PackScope<'p>, number: usize) -> Result<&'p str> {
+    let places = scope.pack.places()?;
+    let source = places.get(number).map_or(u32::MAX, |place| place.source.0);
+    Ok(scope.sources.get(source as usize).map(String::as_str).unwrap_or_default())
+}
+
+/// Returns node, cluster and log of an event.
+///
+/// # Errors
+/// On damage.
+pub fn origin(pack: &Pack, number: usize) -> Result<Origin> {
+    let meta = pack.meta()?;
+    let text = |at: usize| {
+        let value = meta.get(at).map(|column| column.value(number)).unwrap_or_default();
+        (!value.is_empty()).then(|| String::from_utf8_lossy(value).into_owned())
+    };
+    Ok(Origin { node: text(META_NODE), cluster: text(META_CLUSTER), log: text(META_LOG) })
+}
+
+/// Returns the flags that intake noted on an event.
+///
+/// # Errors
+/// On damage.
+pub fn flags(pack: &Pack, number: usize) -> Result<Vec<Flag>> {
+    let meta = pack.meta()?;
+    let value = meta.get(META_FLAGS).map(|column| column.value(number)).unwrap_or_default();
+    Ok(flags_of(value))
+}
+
+fn flags_of(value: &[u8]) -> Vec<Flag> {
+    let bits: u32 = std::str::from_utf8(value).ok().and_then(|t| t.parse().ok()).unwrap_or(0);
+    Flag::ALL.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, f)| *f).collect()
+}
+
+/// Sections in which a joined path may stand.
+pub fn sections_of(path: &str) -> impl Iterator<Item = SectionId> + '_ {
+    SECTIONS.iter().enumerate().filter_map(move |(number, row)| {
+        let fits = match row.path {
+            None => true,
+            Some(base) => {
+                path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            }
+        };
+        fits.then_some(SectionId(number as u8))
+    })
+}
+
+struct Eval<'p> {
+    scope: PackScope<'p>,
+    zone: Zone,
+}
+
+impl Eval<'_> {
+    fn pack(&self) -> &Pack {
+        self.scope.pack
+    }
+
+    /// Returns the events of `mask` for which `node` holds (others may be in as well).
+    ///
+    /// The recursion is as deep as the question, which the parser bounds.
+    fn node(&mut self, node: &Node, mask: &Bits) -> Result<Bits> {
+        let n = self.pack().len();
+        Ok(match node {
+            Node::All => Bits::all(n),
+            Node::And(parts) => {
+                let mut left = mask.clone();
+                for part in parts {
+                    let bits = self.node(part, &left)?;
+                    left.and(&bits);
+                    if left.is_empty() {
+                        break;
+                    }
+                }
+                left
+            }
+            Node::Or(parts) => {
+                let mut any = Bits::none(n);
+                for part in parts {
+                    let bits = self.node(part, mask)?;
+                    any.or(&bits);
+                }
+                any
+            }
+            Node::Not(inner) => {
+                let mut bits = mask.clone();
+                let inner = self.node(inner, mask)?;
+                bits.and_not(&inner);
+                bits
+            }
+            Node::Leaf { paths, test } => {
+                let mut bits = Bits::none(n);
+                for path in paths {
+                    self.leaf(path, test, &mut bits)?;
+                }
+                bits
+            }
+            Node::Present(paths) => {
+                let mut bits = Bits::none(n);
+                for path in paths {
+                    self.known(path, |known| known != Known::Null, &mut bits)?;
+                }
+                bits
+            }
+            Node::FirstOf { paths, test, namespace } => self.first_of(paths, test, *namespace)?,
+            Node::Peer(test) => self.peer(test)?,
+            Node::Computed(field, test) => self.computed(field, test, mask)?,
+            Node::Source(test) => self.source(test)?,
+            Node::Meta(at, test) => {
+                self.meta(*at, |v| !v.is_empty() && test.test.accepts(&String::from_utf8_lossy(v)))?
+            }
+            Node::Flag(test) => self.flag(test)?,
+            Node::Words(test) => events_with_words(self.scope.pack, test)?,
+            Node::Judged(candidates, matcher) => {
+                let mut bits = self.node(candidates, mask)?;
+                bits.and(mask);
+                self.judged(bits, matcher)?
+            }
+        })
+    }
+
+    /// Adds the events that have a passing value at a path.
+    fn leaf(&self, path: &str, test: &ValueTest, bits: &mut Bits) -> Result<()> {
+        for section in sections_of(path) {
+            if !self.pack().has_section(section) {
+                continue;
+            }
+            let directory = self.pack().directory(section)?;
+            for column in directory.at(path) {
+                let accepted = self.accepted(section, *column, test)?;
+                add_accepted(self.pack(), section, *column, &accepted, bits)?;
+            }
+        }
+        if test.accepts_true || test.accepts_false {
+            let accepts = |known| match known {
+                Known::True => test.accepts_true,
+                Known::False => test.accepts_false,
+                _ => false,
+            };
+            self.literals(path, accepts, bits)?;
+        }
+        Ok(())
+    }
+
+    /// Says of each different value of a column whether it passes.
+    fn accepted(&self, section: SectionId, column: u32, test: &ValueTest) -> Result<Vec<bool>> {
+        let dict = self.pack().dict(section, column)?;
+        Ok((0..dict.len() as u32)
+            .map(|id| {
+                let value = dict.get(id);
+                match std::str::from_utf8(&value) {
+                    Ok(text) if memchr::memchr(b'\\', &value).is_none() => test.test.accepts(text),
+                    _ => test.test.accepts(&crate::event::json::decode(&value, true)),
+                }
+            })
+            .collect())
+    }
+
+    /// Adds the events whose skeleton has `true` or `false` at a path where that is accepted.
+    fn literals(&self, path: &str, accepts: impl Fn(Known) -> bool, bits: &mut Bits) -> Result<()> {
+        for section in sections_of(path) {
+            if self.pack().has_section(section)
+                && self.pack().shapes(section)?.literal_paths.contains(path)
+            {
+                self.known_in(section, path, &accepts, bits)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the events whose skeletons know something accepted about a path.
+    fn known(&self, path: &str, accepts: impl Fn(Known) -> bool, bits: &mut Bits) -> Result<()> {
+        for section in sections_of(path) {
+            if self.pack().has_section(section) {
+                self.known_in(section, path, &accepts, bits)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn known_in(
+        &self,
+        section: SectionId,
+        path: &str,
+        accepts: &impl Fn(Known) -> bool,
+        bits: &mut Bits,
+    ) -> Result<()> {
+        let shapes = self.pack().shapes(section)?;
+        let mut wanted = vec![false; shapes.templates.len() + 1];
+        let mut any = false;
+        for (template, known) in known_at(&shapes, path) {
+            if accepts(known) {
+                if let Some(slot) = wanted.get_mut(template as usize) {
+                    *slot = true;
+                    any = true;
+                }
+            }
+        }
+        if any {
+            for (event, template) in self.pack().templates(section)?.iter().enumerate() {
+                if wanted.get(*template as usize).copied().unwrap_or_default() {
+                    bits.set(event);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Events whose first path with any leaf has a passing value.
+    fn first_of(&self, paths: &[String], test: &ValueTest, namespace: bool) -> Result<Bits> {
+        let n = self.pack().len();
+        let (mut bits, mut open) = (Bits::none(n), Bits::all(n));
+        for (at, path) in paths.iter().enumerate() {
+            if at == 1 && namespace {
+                open.and(&self.namespace_objects()?);
+            }
+            let mut found = Bits::none(n);
+            self.leaf(path, test, &mut found)?;
+            found.and(&open);
+            bits.or(&found);
+            if at + 1 < paths.len() {
+                let mut present = Bits::none(n);
+                let leaf = |k| matches!(k, Known::Value | Known::True | Known::False);
+                self.known(path, leaf, &mut present)?;
+                open.and_not(&present);
+                if open.is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(bits)
+    }
+
+    fn namespace_objects(&self) -> Result<Bits> {
+        let mut bits = Bits::none(self.pack().len());
+        let path = "objectRef.resource";
+        for section in sections_of(path) {
+            if !self.pack().has_section(section) {
+                continue;
+            }
+            for column in self.pack().directory(section)?.at(path) {
+                let dict = self.pack().dict(section, *column)?;
+                let accepted: Vec<bool> = (0..dict.len() as u32)
+                    .map(|id| {
+                        let text = crate::event::json::decode(&dict.get(id), true).into_owned();
+                        crate::event::words::equals_folded(&text, "namespaces")
+                    })
+                    .collect();
+                add_accepted(self.pack(), section, *column, &accepted, &mut bits)?;
+            }
+        }
+        Ok(bits)
+    }
+
+    /// The last source address; whatever is not a plain list of strings is judged.
+    fn peer(&self, test: &ValueTest) -> Result<Bits> {
+        let n = self.pack().len();
+        let mut bits = Bits::none(n);
+        let own = SectionId(4);
+        let mut odd = Bits::none(n);
+        let root = crate::index::pack::section::ROOT;
+        self.known_in(root, "sourceIPs", &|_| true, &mut odd)?;
+        if self.pack().has_section(own) {
+            let shapes = self.pack().shapes(own)?;
+            let plain: Vec<bool> = std::iter::once(true)
+                .chain(shapes.templates.iter().map(|(_, shape)| {
+                    shape.nodes.len() == shape.gaps.len() + 1
+                        && shape.nodes.iter().skip(1).all(|(_, known)| *known == Known::Value)
+                        && shape.gaps.iter().all(|(_, gap)| is_string_gap(gap))
+                }))
+                .collect();
+            for (event, template) in self.pack().templates(own)?.iter().enumerate() {
+                if !plain.get(*template as usize).copied().unwrap_or_default() {
+                    odd.set(event);
+                }
+            }
+            let directory = self.pack().directory(own)?;
+            for column in directory.at("sourceIPs") {
+                let string = directory
+                    .rows
+                    .get(*column as usize)
+                    .is_some_and(|r| r.kind == ValueKind::String);
+                if !string {
+                    continue;
+                }
+                let accepted = self.accepted(own, *column, test)?;
+                self.pack().occurrences(own, *column, |event, id| {
+                    if accepted.get(id as usize).copied().unwrap_or_default() {
+                        bits.set(event);
+                    } else {
+                        bits.unset(event);
+                    }
+                })?;
+            }
+        }
+        if !odd.is_empty() {
+            let zone = self.zone;
+            let judged = self.judge_each(&odd, |event| {
+                field_values(event, &Field::Peer, zone).iter().any(|v| test.test.accepts(v))
+            })?;
+            bits.and_not(&odd);
+            bits.or(&judged);
+        }
+        Ok(bits)
+    }
+
+    fn computed(&self, field: &Field, test: &ValueTest, mask: &Bits) -> Result<Bits> {
+        let mut bits = Bits::none(self.pack().len());
+        let times = self.pack().times()?;
+        match field {
+            Field::Took => {
+                // Both times are columns, but their texts may be anything: take what parses.
+                let took = crate::search::pack_values::took(self.pack())?;
+                for event in mask.iter() {
+                    if let Some(Some(took)) = took.get(event) {
+                        if test.test.accepts(&took.to_string()) {
+                            bits.set(event);
+                        }
+                    }
+                }
+            }
+            Field::Hour | Field::Weekday => {
+                let mut verdicts: HashMap<i64, bool> = HashMap::new();
+                for event in mask.iter() {
+                    let time = times.get(event).copied().unwrap_or(NO_TIME);
+                    if time == NO_TIME {
+                        continue;
+                    }
+                    // Since 1972 zones differ from UTC by whole quarters of an hour.
+                    let step = if time > 100_000_000_000_000 { 900_000_000 } else { 1 };
+                    let start = time.div_euclid(step) * step;
+                    let passes = *verdicts.entry(start).or_insert_with(|| {
+                        let at = Timestamp(start);
+                        let value = if *field == Field::Hour {
+                            self.zone.hour(at).map(|hour| hour.to_string())
+                        } else {
+                            self.zone.weekday(at).map(str::to_owned)
+                        };
+                        value.is_some_and(|value| test.test.accepts(&value))
+                    });
+                    if passes {
+                        bits.set(event);
+                    }
+                }
+            }
+            _ => {
+                for event in mask.iter() {
+                    let time = times.get(event).copied().unwrap_or(NO_TIME);
+                    if time != NO_TIME && test.test.accepts(&Timestamp(time).to_rfc3339()) {
+                        bits.set(event);
+                    }
+                }
+            }
+        }
+        Ok(bits)
+    }
+
+    fn source(&self, test: &ValueTest) -> Result<Bits> {
+        let mut bits = Bits::none(self.pack().len());
+        let mut verdicts: HashMap<u32, bool> = HashMap::new();
+        for (event, place) in self.pack().places()?.iter().enumerate() {
+            let passes = *verdicts.entry(place.source.0).or_insert_with(|| {
+                let name = self.scope.sources.get(place.source.0 as usize);
+                name.is_some_and(|name| test.test.accepts(name))
+            });
+            if passes {
+                bits.set(event);
+            }
+        }
+        Ok(bits)
+    }
+
+    fn meta(&self, at: usize, accepts: impl Fn(&[u8]) -> bool) -> Result<Bits> {
+        let mut bits = Bits::none(self.pack().len());
+        let meta = self.pack().meta()?;
+        if let Some(column) = meta.get(at) {
+            let accepted: Vec<bool> = column.values.iter().map(|value| accepts(value)).collect();
+            if accepted.iter().any(|a| *a) {
+                for event in 0..self.pack().len() {
+                    if accepted.get(column.id(event) as usize).copied().unwrap_or_default() {
+                        bits.set(event);
+                    }
+                }
+            }
+        }
+        Ok(bits)
+    }
+
+    fn flag(&self, test: &ValueTest) -> Result<Bits> {
+        let mut bits = self.meta(META_FLAGS, |value| {
+            flags_of(value).iter().any(|flag| test.test.accepts(flag.name()))
+        })?;
+        if test.test.accepts(Flag::DuplicateKey.name()) {
+            for number in 0..N_SECTIONS {
+                let section = SectionId(number as u8);
+                if !self.pack().has_section(section) || section.0 == 1 {
+                    continue;
+                }
+                let shapes = self.pack().shapes(section)?;
+                let twice: Vec<bool> = std::iter::once(false)
+                    .chain(shapes.templates.iter().map(|(_, shape)| shape.duplicate_key))
+                    .collect();
+                if twice.contains(&true) {
+                    for (event, template) in self.pack().templates(section)?.iter().enumerate() {
+                        if twice.get(*template as usize).copied().unwrap_or_default() {
+                            bits.set(event);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(bits)
+    }
+
+    fn judged(&self, candidates: Bits, matcher: &Matcher) -> Result<Bits> {
+        self.judge_each(&candidates, |event| matcher.matches(event))
+    }
+
+    fn judge_each(
+        &self,
+        candidates: &Bits,
+        verdict: impl Fn(&AuditEvent<'_>) -> bool,
+    ) -> Result<Bits> {
+        let mut bits = Bits::none(self.pack().len());
+        let mut reader = self.pack().reader()?;
+        for event in candidates.iter() {
+            let texts = reader.read(event)?;
+            if judge(self.scope, event, &texts, &verdict)? {
+                bits.set(event);
+            }
+        }
+        Ok(bits)
+    }
+}
+
+fn is_string_gap(gap: &crate::index::pack::shape::Gap) -> bool {
+    matches!(gap, crate::index::pack::shape::Gap::Value { kind: ValueKind::String, .. })
+}
+
+/// Adds the events that have an accepted value of a column.
+///
+/// # Errors
+/// On damage.
+pub fn add_accepted(
+    pack: &Pack,
+    section: SectionId,
+    column: u32,
+    accepted: &[bool],
+    bits: &mut Bits,
+) -> Result<()> {
+    if !accepted.contains(&true) {
+        return Ok(());
+    }
+    pack.occurrences(section, column, |event, id| {
+        if accepted.get(id as usize).copied().unwrap_or_default() {
+            bits.set(event);
+        }
+    })
+}
+
+/// Returns every path at which a pack has a value or a structure.
+///
+/// # Errors
+/// On damage.
+pub fn paths(pack: &Pack) -> Result<HashSet<String>> {
+    let mut found = HashSet::new();
+    for number in 0..N_SECTIONS {
+        let section = SectionId(number as u8);
+        if pack.has_section(section) {
+            let shapes: Arc<_> = pack.shapes(section)?;
+            for (_, shape) in &shapes.templates {
+                for (path, _) in &shape.nodes {
+                    if !found.contains(path) {
+                        found.insert(path.clone());
+                    }
+                }
+            }
+        }
+    }
+    Ok(found)
+}
