@@ -17,6 +17,8 @@ pub struct Cli {
 /// The commands, in the order an analyst meets them.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Indexes audit logs: files, directories, archives
+    Index(command::index::IndexCommandArgs),
     /// Answers a question from an index
     Search(command::search::SearchArgs),
     /// Answers a question without an index, by judging every event
@@ -27,6 +29,12 @@ pub enum Command {
     Top(command::top::TopArgs),
     /// Counts events over time
     Histogram(command::histogram::HistogramArgs),
+    /// Shows what the evidence is, and what it can and cannot show
+    Sources(command::sources::SourcesArgs),
+    /// Lists every record that is no event, with its place and the reason
+    Rejected(command::rejected::RejectedArgs),
+    /// Walks through the investigation of a bundled incident
+    Demo(command::demo::DemoArgs),
     /// Lists every field and alias that a query can name
     Fields(command::fields::FieldsArgs),
     /// Rebuilds objects as they were at a moment

@@ -3,11 +3,15 @@
 pub mod completions;
 pub mod debug;
 pub mod debug_plan;
+pub mod demo;
 pub mod fields;
 pub mod formats;
 pub mod histogram;
+pub mod index;
+pub mod rejected;
 pub mod scan;
 pub mod search;
 pub mod show;
+pub mod sources;
 pub mod state;
 pub mod top;
