@@ -1,6 +1,7 @@
 //! Writes a generated corpus to a file: `cargo bench --bench generate -- --events N --out FILE`.
 //!
-//! Options: `--seed S`, `--days D`, `--format plain|gz|tgz`, `--no-incident`, `--no-bodies`.
+//! Options: `--seed S`, `--days D`, `--format plain|gz|tgz`, `--no-incident`, `--no-bodies`, and
+//! `--counts FILE` for what must be found in it, as JSON.
 //! `tgz` is what must-gather leaves: a tar.gz whose members, one a master and rotation, are gzip
 //! themselves.  The last line of standard output names what was written.
 
@@ -24,6 +25,7 @@ const ROTATION: usize = 100_000_000;
 struct Asked {
     options: CorpusOptions,
     out: String,
+    counts: Option<String>,
     format: String,
 }
 
@@ -47,6 +49,9 @@ fn main() {
         "tgz" => must_gather(&asked),
         other => panic!("--format {other}: plain, gz or tgz"),
     };
+    if let Some(path) = &asked.counts {
+        std::fs::write(path, counts(&generated)).unwrap();
+    }
     let c = &generated.counts;
     println!(
         "{{\"events\":{},\"bytes\":{},\"with_body\":{},\"elapsed_ms\":{}}}",
@@ -55,6 +60,36 @@ fn main() {
         c.with_body,
         started.elapsed().as_millis()
     );
+}
+
+/// Returns the questions, the values they are about, and the lists that peers must agree with.
+fn counts(generated: &Generated) -> String {
+    let c = &generated.counts;
+    let mut users: Vec<(&String, &u64)> = c.users.iter().collect();
+    users.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    let hours: Vec<u64> = c.hours.values().copied().collect();
+    serde_json::json!({
+        "bytes": c.bytes,
+        "denied_user": corpus::world::DENIED_USER,
+        "denied_address": generated.vocabulary.denied_address,
+        "rare_word": corpus::RARE_WORD,
+        "frequent_word": corpus::FREQUENT_WORD,
+        "counts": {
+            "all": c.events,
+            "user_403": c.denied_403,
+            "address": c.denied_address,
+            "exec": c.exec,
+            "host_pid": c.host_pid,
+            "secrets_list": c.secrets_list,
+            "rare": c.rare,
+            "frequent": c.frequent,
+            "failed": c.failed,
+        },
+        "top_users": users.iter().take(10).collect::<Vec<_>>(),
+        "hours": hours,
+        "questions": generated.questions(),
+    })
+    .to_string()
 }
 
 fn lines(options: &CorpusOptions, out: &mut dyn Write) -> Generated {
@@ -103,6 +138,7 @@ fn arguments() -> Asked {
     let mut asked = Asked {
         options: CorpusOptions { events: 100_000, ..CorpusOptions::default() },
         out: String::new(),
+        counts: None,
         format: "plain".to_string(),
     };
     let mut args = std::env::args().skip(1);
@@ -113,6 +149,7 @@ fn arguments() -> Asked {
             "--seed" => asked.options.seed = value().parse().unwrap(),
             "--days" => asked.options.days = value().parse().unwrap(),
             "--out" => asked.out = value(),
+            "--counts" => asked.counts = Some(value()),
             "--format" => asked.format = value(),
             "--no-incident" => asked.options.incident = false,
             "--no-bodies" => asked.options.bodies = false,

@@ -37,6 +37,12 @@ pub enum Command {
     Demo(command::demo::DemoArgs),
     /// Lists every field and alias that a query can name
     Fields(command::fields::FieldsArgs),
+    /// Follows one clue to the whole story
+    Investigate(command::investigate::InvestigateArgs),
+    /// Prints the events of a question as a timeline
+    Timeline(command::timeline::TimelineArgs),
+    /// Goes from one thing in the evidence to everything around it
+    Pivot(command::pivot::PivotArgs),
     /// Rebuilds objects as they were at a moment
     State(command::state::StateArgs),
     /// Lists every format of evidence that can be read

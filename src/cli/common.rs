@@ -200,27 +200,7 @@ pub fn open_evidence(args: &IndexArgs) -> anyhow::Result<Box<dyn Evidence>> {
 /// # Errors
 /// One sentence on what is wrong with the directory.
 pub fn open_evidence_in(args: &IndexArgs, zone: Zone) -> anyhow::Result<Box<dyn Evidence>> {
-    let reader = crate::index::reader::IndexReader::open(&args.dir)?;
-    let mut records = Vec::new();
-    for at in 0..reader.n_packs() {
-        let pack = reader.pack(at)?;
-        let mut texts = pack.reader().map_err(|d| reader.damaged(at, &d))?;
-        let places = pack.places().map_err(|d| reader.damaged(at, &d))?;
-        for (event, place) in places.iter().enumerate() {
-            let text = texts.read(event).map_err(|d| reader.damaged(at, &d))?;
-            records.push(crate::search::scan::ScanRecord {
-                raw: pack.enclosing(event, &text.event).map_err(|d| reader.damaged(at, &d))?,
-                event: text.event,
-                envelope: text.envelope,
-                source: reader.sources.get(place.source.0 as usize).cloned().unwrap_or_default(),
-                offset: place.offset,
-                line: place.line,
-                item: place.item,
-                ..Default::default()
-            });
-        }
-    }
-    Ok(Box::new(crate::search::scan::MemoryEvidence::new(records).with_zone(zone)))
+    Ok(Box::new(crate::search::indexed::open(&args.dir)?.with_zone(zone)))
 }
 
 /// Takes the text of a question from the command line: `-verb:get` is one, a mistyped option is

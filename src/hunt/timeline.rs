@@ -7,6 +7,10 @@ use crate::event::field::CREDENTIAL_ID;
 use crate::event::field::Field;
 use crate::event::field::REASON;
 use crate::event::time::Timestamp;
+use crate::hunt::investigate::classify::classify;
+use crate::hunt::investigate::story::Confidence;
+use crate::hunt::investigate::story::Step;
+use crate::hunt::investigate::story::Story;
 use crate::query::ast::QueryAst;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
@@ -127,7 +131,10 @@ fn of_row(evidence: &dyn Evidence, hit: &Hit, row: Vec<Vec<String>>) -> Timeline
     }
 }
 
-/// Returns the timeline of a question.
+/// Returns the timeline of a question: its events, each with what it does in the words of ATT&CK.
+///
+/// Events next to each other in time that do the same thing are one step; nothing is concluded
+/// from them.
 ///
 /// # Errors
 /// As [`Evidence::search`].
@@ -135,10 +142,42 @@ pub fn timeline(
     evidence: &dyn Evidence,
     question: &QueryAst,
     options: &SearchOptions,
-) -> Result<(Vec<TimelineEvent>, u64, Vec<String>), SearchError> {
+) -> Result<Story, SearchError> {
     let hits = evidence.search(question, options)?;
-    let events = describe(evidence, &hits.hits)?;
-    Ok((events, hits.total, hits.notes))
+    let mut story = Story {
+        command: "timeline",
+        start: question.to_string(),
+        start_kind: "query".to_owned(),
+        total: Some(hits.total),
+        notes: hits.notes,
+        ..Story::default()
+    };
+    for event in describe(evidence, &hits.hits)? {
+        let class = classify(&event, false);
+        let same = |step: &Step| {
+            step.technique == class.technique
+                && step.tactic == class.tactic
+                && step.events.first().is_some_and(|first| first.user == event.user)
+        };
+        match story.steps.last_mut() {
+            Some(step) if same(step) => step.events.push(event),
+            _ => story.steps.push(Step {
+                title: event.message(),
+                tactic: class.tactic,
+                technique: class.technique,
+                technique_name: class.technique_name,
+                confidence: Confidence::High,
+                question: story.start.clone(),
+                why: "matches the question".to_owned(),
+                details: Vec::new(),
+                events: vec![event],
+            }),
+        }
+    }
+    let shown: usize = story.steps.iter().map(|step| step.events.len()).sum();
+    story.summary = format!("{shown} of {} events", hits.total);
+    story.group(|_| String::new());
+    Ok(story)
 }
 
 impl TimelineEvent {

@@ -6,6 +6,7 @@ use super::formats::aks::Aks;
 use super::formats::auditd::Auditd;
 use super::formats::bare::Bare;
 use super::formats::cloudwatch::CloudWatch;
+use super::formats::csv_export::CsvExport;
 use super::formats::elastic::Elastic;
 use super::formats::event_list::EventList;
 use super::formats::gke::Gke;
@@ -46,6 +47,7 @@ pub(crate) static FORMATS: &[&dyn Format] = &[
     &Ovn,
     &Auditd,
     &Truncated,
+    &CsvExport,
 ];
 
 /// Returns what people read about every format.

@@ -1,5 +1,6 @@
 //! A line becomes an event, and every line is accounted for.  Knows no files.
 
+mod csv_rows;
 mod detect;
 mod format;
 mod formats;
@@ -8,7 +9,6 @@ mod piece_reader;
 pub mod record;
 mod request_path;
 mod shape;
-mod span;
 mod tally;
 mod unwrap;
 mod when;

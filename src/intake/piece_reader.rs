@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::csv_rows;
 use super::formats::truncated;
 use super::parse::Scratch;
 use super::parse::Strictness;
@@ -17,8 +18,6 @@ use super::record::Met;
 use super::record::Record;
 use super::record::Rejected;
 use super::shape::Shape;
-use super::span::Span;
-use super::span::value_end;
 use super::tally::Tally;
 use super::unwrap::Parsed;
 use super::unwrap::Unwrapped;
@@ -28,20 +27,29 @@ use crate::event::json::Tape;
 use crate::event::place::Flag;
 use crate::event::place::Origin;
 use crate::event::place::Place;
+use crate::source::ElementEnd;
+use crate::source::Layout;
 use crate::source::Mode;
 use crate::source::Piece;
 use crate::source::SourceInfo;
+use crate::source::Span;
+use crate::source::element_end;
+use crate::source::element_indent;
+use crate::source::value_end;
 
 /// Who is told about each record; the tape is that of [`Record::event`], empty for anything else.
 pub type Sink<'s> = dyn FnMut(Met<'_>, &Tape) + 's;
 
 /// Reads pieces; one for each worker, because it keeps its buffers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PieceReader {
     scratch: Scratch,
     tape: Tape,
     empty: Tape,
     wrappings: Wrappings,
+    /// What may span lines in this piece.  Less and less is tried once a value had no end or held
+    /// whole events: looking for it again from each line would take forever.
+    layout: Layout,
 }
 
 /// A record by its place in the piece.
@@ -64,6 +72,13 @@ impl<'p> Cut<'p> {
         }
     }
 
+    /// Goes on to a later place of the piece.
+    fn move_to(&mut self, at: usize) {
+        let passed = self.bytes.get(self.start..at).unwrap_or_default();
+        self.line += memchr::memchr_iter(b'\n', passed).count() as u64;
+        self.start = at;
+    }
+
     /// Returns the place of a part of a record that spans lines.
     fn within(&self, part: &Range<usize>) -> Cut<'p> {
         let before = self.bytes.get(self.start..self.start + part.start).unwrap_or_default();
@@ -72,15 +87,27 @@ impl<'p> Cut<'p> {
     }
 }
 
+impl Default for PieceReader {
+    fn default() -> PieceReader {
+        PieceReader::new()
+    }
+}
+
 impl PieceReader {
     /// Makes a reader.
     pub fn new() -> PieceReader {
-        PieceReader::default()
+        PieceReader {
+            scratch: Scratch::default(),
+            tape: Tape::default(),
+            empty: Tape::default(),
+            wrappings: Wrappings::default(),
+            layout: Layout::Any,
+        }
     }
 
     /// Reads all records of `piece` in the order they stand there.
     pub fn read(&mut self, piece: &Piece, _info: &SourceInfo, sink: &mut Sink<'_>) -> Tally {
-        let mut tally = Tally { bytes: piece.length, lines: lines_of(piece), ..Tally::default() };
+        let mut tally = Tally { bytes: piece.length, lines: piece.lines, ..Tally::default() };
         let mut count = |met: Met<'_>, tape: &Tape| {
             tally.records += 1;
             match &met {
@@ -90,8 +117,11 @@ impl PieceReader {
             }
             sink(met, tape);
         };
+        self.layout = Layout::Any;
         match &piece.mode {
-            Mode::Lines | Mode::Elements | Mode::Csv(_) => self.read_lines(piece, &mut count),
+            Mode::Lines => self.read_lines(piece, &mut count),
+            Mode::Elements { head, tail } => self.read_elements(piece, head, tail, &mut count),
+            Mode::Csv(header) => self.read_rows(piece, header, &mut count),
             Mode::Oversized => {
                 let cut = Cut { piece, bytes: &piece.bytes, start: 0, line: piece.line };
                 let reason = format!("a line of {} bytes, longer than the limit", piece.length);
@@ -99,6 +129,75 @@ impl PieceReader {
             }
         }
         tally
+    }
+
+    /// Reads elements of an array, each as if it stood alone in its wrapper.
+    fn read_elements(&mut self, piece: &Piece, head: &[u8], tail: &[u8], sink: &mut Sink<'_>) {
+        let all: &[u8] = &piece.bytes;
+        let bytes = all.get(..piece.body.end).unwrap_or(all);
+        let indent = element_indent(bytes.get(piece.body.start..).unwrap_or_default());
+        let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+        let alone = tail == b"]";
+        let mut cut = Cut { piece, bytes, start: 0, line: piece.line };
+        let mut at = piece.body.start;
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            at += rest.iter().take_while(|c| c.is_ascii_whitespace() || **c == b',').count();
+            cut.move_to(at);
+            let rest = bytes.get(at..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
+            let length = match element_end(rest, indent) {
+                ElementEnd::Comma(0) => 1,
+                ElementEnd::Comma(end) | ElementEnd::Close(end) | ElementEnd::Broken(end) => end,
+                ElementEnd::Unfinished => rest.len(),
+            };
+            let element = rest.get(..length).unwrap_or_default().trim_ascii();
+            if alone {
+                match parse_json(element, &mut self.scratch, &mut self.tape) {
+                    Ok(strictness) => self.value(&cut, element, element, strictness, false, sink),
+                    Err(error) => self.reject(&cut, element, not_json(error), sink),
+                }
+            } else {
+                let wrapped = [head, element, tail].concat();
+                self.unwrap(&cut, element, wrapped.trim_ascii(), None, false, sink);
+            }
+            at += length.max(1);
+        }
+    }
+
+    /// Reads rows of CSV.
+    fn read_rows(&mut self, piece: &Piece, header: &[u8], sink: &mut Sink<'_>) {
+        let names = csv_rows::fields(header);
+        let bytes: &[u8] = &piece.bytes;
+        let mut cut = Cut { piece, bytes, start: 0, line: piece.line };
+        let mut at = piece.body.start;
+        while at < bytes.len() {
+            cut.move_to(at);
+            let rest = bytes.get(at..).unwrap_or_default();
+            let mut quoted = false;
+            let end = memchr::memchr2_iter(b'"', b'\n', rest).find(|at| {
+                let quote = rest.get(*at) == Some(&b'"');
+                quoted ^= quote;
+                !quote && !quoted
+            });
+            let length = end.map_or(rest.len(), |end| end + 1);
+            let line = rest.get(..length).unwrap_or_default();
+            let raw = line.strip_suffix(b"\n").unwrap_or(line);
+            let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
+            at += length;
+            if raw.trim_ascii().is_empty() {
+                sink(Met::Blank, &self.empty);
+                continue;
+            }
+            let inner = csv_rows::row(&names, &csv_rows::fields(raw));
+            let (mut item, empty) = (0, &self.empty);
+            self.wrappings.unwrap_inner(inner, "csv", &mut |part: Unwrapped<'_>| {
+                give(&cut, raw, item, part, empty, sink);
+                item += 1;
+            });
+        }
     }
 
     fn read_lines(&mut self, piece: &Piece, sink: &mut Sink<'_>) {
@@ -169,7 +268,7 @@ impl PieceReader {
             self.unwrap(cut, raw, raw.trim_ascii(), None, false, sink);
             return line.len() + 1;
         }
-        match value_end(text) {
+        match value_end(text, self.layout) {
             Span::Closed(end) => {
                 let value = text.get(..end).unwrap_or_default();
                 let end = lead + end;
@@ -177,22 +276,38 @@ impl PieceReader {
                 let tail_line = memchr::memchr(b'\n', tail).unwrap_or(tail.len());
                 let tail_text = tail.get(..tail_line).unwrap_or_default().trim_ascii();
                 let spans = end > line.len();
-                // Behind a value may stand nothing, or the next value.
-                if !spans && !matches!(tail_text.first(), None | Some(b'{' | b'[')) {
+                // Behind a value may stand nothing, or a comma, or the next value.
+                let comma = tail_text == b",";
+                if !spans && !comma && !matches!(tail_text.first(), None | Some(b'{' | b'[')) {
                     self.reject(cut, raw, reason, sink);
                     return line.len() + 1;
                 }
                 let enclosing = rest.get(..end).unwrap_or_default();
                 match parse_json(value, &mut self.scratch, &mut self.tape) {
                     Ok(strictness) => self.value(cut, enclosing, value, strictness, spans, sink),
+                    Err(_) if spans && self.holds_event(enclosing) => {
+                        self.layout = Layout::Lines;
+                        self.reject(cut, raw, reason, sink);
+                        return line.len() + 1;
+                    }
                     Err(error) => self.reject(cut, enclosing, not_json(error), sink),
                 }
-                if tail_text.is_empty() { end + tail_line + 1 } else { end }
+                if comma || tail_text.is_empty() { end + tail_line + 1 } else { end }
             }
             Span::Cut(next) => {
                 let run = rest.get(..lead + next).unwrap_or_default();
                 self.reject(cut, run.trim_ascii_end(), reason, sink);
                 run.len()
+            }
+            Span::UnclosedOverRecords => {
+                self.layout = Layout::Indented;
+                self.reject(cut, raw, reason, sink);
+                line.len() + 1
+            }
+            Span::Unclosed if self.holds_event(rest) => {
+                self.layout = Layout::Lines;
+                self.reject(cut, raw, reason, sink);
+                line.len() + 1
             }
             Span::Unclosed => {
                 let run = rest.trim_ascii_end();
@@ -200,6 +315,18 @@ impl PieceReader {
                 rest.len()
             }
         }
+    }
+
+    /// Says whether a later line of a broken run is an event by itself: then the run is not one
+    /// record but lines that happen to be indented, and the first of them is cut.
+    fn holds_event(&mut self, run: &[u8]) -> bool {
+        run.split(|c| *c == b'\n').skip(1).any(|line| {
+            let line = line.trim_ascii();
+            let line = line.strip_suffix(b",").unwrap_or(line);
+            line.starts_with(b"{\"")
+                && parse_json(line, &mut self.scratch, &mut self.tape).is_ok()
+                && self.tape.root(line).is_some_and(|root| Shape::of(root).is_audit_event())
+        })
     }
 
     /// Reads one JSON value that was parsed into the tape.
@@ -312,12 +439,6 @@ fn text_start(raw: &[u8], text: &[u8]) -> usize {
     super::format::range_in(raw, text).map_or(0, |range| range.start)
 }
 
-/// Counts the lines of a piece, the last one with or without its line end.
-fn lines_of(piece: &Piece) -> u64 {
-    let ends = memchr::memchr_iter(b'\n', &piece.bytes).count() as u64;
-    ends + u64::from(piece.bytes.last().is_some_and(|last| *last != b'\n'))
-}
-
 #[cfg(test)]
 mod tests {
     use crate::intake::testing::Seen;
@@ -405,6 +526,25 @@ mod tests {
             assert_eq!(kinds, ["event", "rejected", "event"], "{cut}");
             assert_eq!(seen[1].raw, cut);
         }
+    }
+
+    #[test]
+    fn a_cut_record_among_indented_lines_takes_nothing_along() {
+        let text = format!(" {{\"a\":{{\n  {EVENT}\n {{\"b\":[\n {EVENT}\n");
+        let kinds: Vec<_> = meet(text.as_bytes()).0.iter().map(|seen| seen.kind).collect();
+        assert_eq!(kinds, ["rejected", "event", "rejected", "event"]);
+    }
+
+    #[test]
+    fn an_array_with_an_element_a_line_and_lines_that_end_in_commas() {
+        let array = format!("[\n{EVENT},\n{EVENT}\n]\n");
+        let (seen, tally) = meet(array.as_bytes());
+        assert_eq!((tally.events, tally.records), (2, 2));
+        assert_eq!((seen[1].line, seen[1].raw.as_str()), (3, EVENT));
+        let (seen, tally) = meet(array[2..array.len() - 2].as_bytes());
+        assert_eq!((tally.events, tally.records), (2, 2), "{seen:?}");
+        let (_, tally) = meet(array[..array.len() - 2].as_bytes());
+        assert_eq!((tally.events, tally.rejected), (2, 1));
     }
 
     #[test]

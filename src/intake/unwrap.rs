@@ -57,6 +57,16 @@ impl Wrappings {
         self.layer(inner, parsed, "", LAYERS_MAX, give);
     }
 
+    /// Unwraps what was taken out of a record already.
+    pub(crate) fn unwrap_inner(
+        &mut self,
+        inner: Inner<'_>,
+        format: &'static str,
+        give: &mut Give<'_>,
+    ) {
+        self.layer(inner, None, format, LAYERS_MAX, give);
+    }
+
     /// Peels one layer and what is inside; recurses at most [`LAYERS_MAX`] deep.
     fn layer(
         &mut self,

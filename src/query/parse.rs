@@ -306,7 +306,8 @@ impl<'q> Parser<'q, '_> {
             return Err(QueryError::new(span, "there is no letter or digit here to look for")
                 .hint("a value with signs alone is asked of a field: requestURI:\"/\""));
         }
-        Ok(QueryAst::Words(words))
+        let any_word = [WordPattern::Like(Glob(vec![GlobPart::AnyRun]))];
+        Ok(if words == any_word { QueryAst::All } else { QueryAst::Words(words) })
     }
 
     /// Resolves the name in front of a colon.

@@ -96,9 +96,14 @@ fn escape_path(path: &str) -> String {
 }
 
 fn write_test(f: &mut Formatter<'_>, name: &str, field: &Field, test: &Test) -> Result {
-    let address = field.kind() == FieldKind::Address;
+    // The empty path inside `path{ }` may be an address, too.
+    let itself = *field == Field::Path(String::new());
+    let address = field.kind() == FieldKind::Address || itself;
     match test {
         Test::Present => write!(f, "{name}:*"),
+        Test::Equals { text, cased: false } if address && text.contains('/') => {
+            write!(f, "{name}:{}", quoted(text))
+        }
         Test::Equals { text, cased: false } => write!(f, "{name}:{}", value_text(text)),
         // The language has no word for these two, but a regex says the same.
         Test::Equals { text, cased: true } => {

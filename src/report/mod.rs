@@ -14,4 +14,5 @@ pub mod renderer;
 pub mod renderer_registry;
 pub mod renderers;
 pub mod sanitize;
+pub mod story_registry;
 pub mod table;

@@ -6,6 +6,7 @@
 //! to let go; and a file that shrinks while it is mapped kills the process with SIGBUS at the next
 //! touch, whatever was checked before.  A read of a file that shrank is a short read, and said so.
 
+mod brackets;
 mod containers;
 mod cut;
 mod error;
@@ -17,6 +18,12 @@ mod stream;
 mod unpack;
 mod walk;
 
+pub use brackets::ElementEnd;
+pub use brackets::Layout;
+pub use brackets::Span;
+pub use brackets::element_end;
+pub use brackets::element_indent;
+pub use brackets::value_end;
 pub use error::SourceError;
 pub use layout::origin_of_name;
 pub use piece::Mode;

@@ -26,9 +26,15 @@ pub struct SourceInfo {
 pub enum Mode {
     /// A record is a line, or a JSON value that starts on a line and spans more of them.
     Lines,
-    /// The piece holds elements of one array that spans the source: JSON values and commas.
-    Elements,
-    /// Records of a CSV file; the header is the source's first line.
+    /// The body holds elements of an array too large for one piece: JSON values and commas.
+    /// `head` and `tail` are what stood around them, for an array on its own just the brackets.
+    Elements {
+        /// From the start of the wrapper to the opening bracket of the array.
+        head: Arc<Vec<u8>>,
+        /// What closes the array and the wrapper.
+        tail: Arc<Vec<u8>>,
+    },
+    /// Records of a CSV file; this is the source's first line.
     Csv(Arc<Vec<u8>>),
     /// One line that is longer than the limit; the piece holds its beginning only.
     Oversized,
@@ -45,6 +51,8 @@ pub struct Piece {
     pub line: u64,
     /// Bytes of the source it stands for; more than `bytes` only for [`Mode::Oversized`].
     pub length: u64,
+    /// Lines that end in it; a last line of the source counts without its line end as well.
+    pub lines: u64,
     /// How its records are told apart.
     pub mode: Mode,
     /// The bytes.
@@ -92,11 +100,14 @@ impl Piece {
     /// Makes a piece of lines out of bytes in memory: for tests and for text that is no file.
     pub fn of_lines(source: SourceId, bytes: Vec<u8>) -> Piece {
         let length = bytes.len();
+        let cut_last = bytes.last().is_some_and(|last| *last != b'\n');
+        let lines = super::cut::newlines(&bytes) + u64::from(cut_last);
         Piece {
             source,
             offset: 0,
             line: 1,
             length: length as u64,
+            lines,
             mode: Mode::Lines,
             bytes: PieceBytes::from(bytes),
             body: 0..length,

@@ -1,10 +1,17 @@
 //! A stream of bytes becomes the pieces of one source, counted and hashed on the way.
 
 use std::io::Read;
+use std::ops::Range;
+use std::sync::Arc;
 
 use sha2::Digest;
 use sha2::Sha256;
 
+use super::brackets::Elements;
+use super::brackets::element_indent;
+use super::brackets::elements_end;
+use super::brackets::wrapped_array;
+use super::brackets::wrappers_end;
 use super::cut;
 use super::piece::Mode;
 use super::piece::Piece;
@@ -28,6 +35,33 @@ pub(crate) struct Stream<'r> {
     hash: Sha256,
     ended: bool,
     problem: Option<String>,
+    state: State,
+}
+
+/// How the window is cut.
+#[derive(Clone, PartialEq, Eq)]
+enum State {
+    Lines,
+    /// Inside an array too large for one piece.
+    Elements {
+        head: Arc<Vec<u8>>,
+        tail: Arc<Vec<u8>>,
+        indent: Option<usize>,
+    },
+    Csv(Arc<Vec<u8>>),
+}
+
+/// Whole records at the start of the window.
+struct Cut {
+    end: usize,
+    body: Range<usize>,
+    mode: Mode,
+}
+
+impl Cut {
+    fn of(end: usize, mode: Mode) -> Cut {
+        Cut { end, body: 0..end, mode }
+    }
 }
 
 impl<'r> Stream<'r> {
@@ -44,6 +78,7 @@ impl<'r> Stream<'r> {
             hash: Sha256::new(),
             ended: false,
             problem: None,
+            state: State::Lines,
         }
     }
 
@@ -53,12 +88,10 @@ impl<'r> Stream<'r> {
         let mut want = piece_bytes;
         loop {
             self.fill(want);
-            let end =
-                if self.ended { Some(self.window.len()) } else { cut::lines_end(&self.window) };
-            match end {
-                Some(0) => break,
-                Some(end) => {
-                    self.give(end, Mode::Lines, out)?;
+            match self.next_cut() {
+                Some(cut) if cut.end == 0 => break,
+                Some(cut) => {
+                    self.give(cut, out)?;
                     want = piece_bytes;
                 }
                 None if self.window.len() < record_max => {
@@ -78,6 +111,87 @@ impl<'r> Stream<'r> {
         })
     }
 
+    /// Says how much of the window is whole records; `None` if more must be read to know.
+    fn next_cut(&mut self) -> Option<Cut> {
+        if self.offset == 0
+            && self.state == State::Lines
+            && let Some(length) = cut::csv_header(&self.window)
+        {
+            let header = self.window.get(..length).unwrap_or_default().to_vec();
+            self.state = State::Csv(Arc::new(header));
+        }
+        match self.state.clone() {
+            State::Lines => self.lines_cut(),
+            State::Csv(header) => {
+                let all = self.window.len();
+                let end = if self.ended { all } else { cut::csv_end(&self.window)? };
+                let start = if self.offset == 0 { header.len() } else { 0 };
+                Some(Cut { end, body: start.min(end)..end, mode: Mode::Csv(header) })
+            }
+            State::Elements { head, tail, indent } => self.elements_cut(&head, &tail, indent, 0),
+        }
+    }
+
+    fn lines_cut(&mut self) -> Option<Cut> {
+        let window = &self.window;
+        if self.ended {
+            return Some(Cut::of(window.len(), Mode::Lines));
+        }
+        if let Some(end) = cut::lines_end(window).or_else(|| cut::values_end(window)) {
+            return Some(Cut::of(end, Mode::Lines));
+        }
+        // One record is larger than a piece: an array can still be read element by element.
+        let array = wrapped_array(window)?;
+        let start = array.at + 1;
+        let inside = window.get(start..).unwrap_or_default();
+        let indent = element_indent(inside);
+        if !matches!(elements_end(inside, indent), Elements::Open(end) if end > 0) {
+            return None;
+        }
+        let head = Arc::new(window.get(..start).unwrap_or_default().to_vec());
+        let tail = Arc::new(array.tail);
+        self.state = State::Elements { head: Arc::clone(&head), tail: Arc::clone(&tail), indent };
+        self.elements_cut(&head, &tail, indent, start)
+    }
+
+    fn elements_cut(
+        &mut self,
+        head: &Arc<Vec<u8>>,
+        tail: &Arc<Vec<u8>>,
+        indent: Option<usize>,
+        start: usize,
+    ) -> Option<Cut> {
+        let mode = Mode::Elements { head: Arc::clone(head), tail: Arc::clone(tail) };
+        let all = self.window.len();
+        let inside = self.window.get(start..).unwrap_or_default();
+        match elements_end(inside, indent) {
+            Elements::Open(0) if self.ended => Some(Cut { end: all, body: start..all, mode }),
+            Elements::Open(0) => None,
+            Elements::Open(end) => {
+                let end = start + end;
+                Some(Cut { end, body: start..end, mode })
+            }
+            Elements::Closed(at) => {
+                let close = start + at;
+                let end = wrappers_end(&self.window, close + 1, tail.len().saturating_sub(1));
+                let end = match end {
+                    Some(end) => end,
+                    None if self.ended => all,
+                    None => return None,
+                };
+                let rest = self.window.get(end..).unwrap_or_default();
+                let blank = rest.iter().take_while(|c| matches!(c, b' ' | b'\t' | b'\r')).count();
+                let line = rest.get(blank) == Some(&b'\n');
+                self.state = State::Lines;
+                Some(Cut {
+                    end: if line { end + blank + 1 } else { end },
+                    body: start..close,
+                    mode,
+                })
+            }
+        }
+    }
+
     /// Reads until the window holds `want` bytes or the stream ends.
     fn fill(&mut self, want: usize) {
         while !self.ended && self.window.len() < want {
@@ -94,38 +208,39 @@ impl<'r> Stream<'r> {
         }
     }
 
-    /// Gives out the first `end` bytes of the window.
-    fn give(&mut self, end: usize, mode: Mode, out: &mut Outlet) -> Result<(), Stopped> {
+    /// Gives out the start of the window.
+    fn give(&mut self, cut: Cut, out: &mut Outlet) -> Result<(), Stopped> {
         let mut next = out.pool.take();
-        next.extend_from_slice(self.window.get(end..).unwrap_or_default());
+        next.extend_from_slice(self.window.get(cut.end..).unwrap_or_default());
         let mut bytes = std::mem::replace(&mut self.window, next);
-        bytes.truncate(end);
-        self.send(bytes, end as u64, mode, out)
+        bytes.truncate(cut.end);
+        self.hash.update(&bytes);
+        let lines = cut::newlines(&bytes);
+        let cut_last = self.ended && self.window.is_empty() && bytes.last() != Some(&b'\n');
+        let counts = (cut.end as u64, lines, lines + u64::from(cut_last));
+        self.send(bytes, counts, cut.body, cut.mode, out)
     }
 
     fn send(
         &mut self,
         bytes: Vec<u8>,
-        length: u64,
+        (length, ends, lines): (u64, u64, u64),
+        body: Range<usize>,
         mode: Mode,
         out: &mut Outlet,
     ) -> Result<(), Stopped> {
-        let lines = cut::newlines(&bytes);
-        if mode != Mode::Oversized {
-            self.hash.update(&bytes);
-        }
-        let body = 0..bytes.len();
         let piece = Piece {
             source: self.id,
             offset: self.offset,
             line: self.line,
             length,
+            lines,
             mode,
             bytes: PieceBytes::pooled(bytes, &out.pool),
             body,
         };
         self.offset += length;
-        self.line += lines;
+        self.line += ends;
         out.send(ReadItem::Piece(piece))
     }
 
@@ -149,9 +264,7 @@ impl<'r> Stream<'r> {
             }
             self.fill(out.options.piece_bytes);
         }
-        let inside = cut::newlines(&kept);
-        self.send(kept, length, Mode::Oversized, out)?;
-        self.line = self.line + lines - inside;
-        Ok(())
+        let body = 0..kept.len();
+        self.send(kept, (length, lines, lines.max(1)), body, Mode::Oversized, out)
     }
 }

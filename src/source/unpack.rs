@@ -66,6 +66,7 @@ impl Outlet {
 pub(crate) struct Meter {
     packed: Cell<u64>,
     unpacked: Cell<u64>,
+    exceeded: Cell<bool>,
 }
 
 /// Reads files one after the other.
@@ -218,6 +219,11 @@ impl Unpacker {
         }
     }
 
+    /// Says whether this file became too large.
+    pub(crate) fn exceeded(&self) -> bool {
+        self.meter.exceeded.get()
+    }
+
     /// Counts packed bytes that are not read through the file's own stream.
     pub(crate) fn count_packed(&self, bytes: u64) {
         self.meter.packed.set(self.meter.packed.get().max(bytes));
@@ -285,6 +291,7 @@ impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let (packed, unpacked) = (self.meter.packed.get(), self.meter.unpacked.get());
         if unpacked > self.free && unpacked / packed.max(1) > self.ratio {
+            self.meter.exceeded.set(true);
             return Err(io::Error::other(format!(
                 "refused: {packed} bytes became more than {unpacked}, over {} times as many",
                 self.ratio

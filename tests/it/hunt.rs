@@ -55,7 +55,13 @@ fn show(report: &HuntReport) {
             f.n_requests,
             f.n_events,
             f.groups.len(),
-            f.requests.iter().map(|r| r.user.as_str()).collect::<std::collections::BTreeSet<_>>().into_iter().take(4).collect::<Vec<_>>()
+            f.requests
+                .iter()
+                .map(|r| r.user.as_str())
+                .collect::<std::collections::BTreeSet<_>>()
+                .into_iter()
+                .take(4)
+                .collect::<Vec<_>>()
         );
     }
     println!(
@@ -68,7 +74,9 @@ fn show(report: &HuntReport) {
         report.not_applicable.len(),
         report.notes
     );
-    for s in &report.undecidable { println!("undecidable {} {} {}", s.card.rule, s.candidates, s.why); }
+    for s in &report.undecidable {
+        println!("undecidable {} {} {}", s.card.rule, s.candidates, s.why);
+    }
 }
 
 #[test]

@@ -189,3 +189,121 @@ fn every_variant_reaches_its_steps_and_says_what_it_cannot_decide() {
         }
     }
 }
+
+fn rendered(story: &Story, format: &str) -> String {
+    let mut out = Vec::new();
+    audithound::report::story_registry::story_renderer(format)
+        .unwrap()
+        .render(story, &mut out)
+        .unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_story_is_written_in_every_form_and_nothing_in_it_gets_loose() {
+    let (evidence, truth) = load(1, Variant::Plain);
+    let ledgers = Ledgers::build(&evidence).unwrap();
+    let mut story = ask(&evidence, &ledgers, &truth.start_address);
+    let hostile = "<script>alert(1)</script>\"];\n```\u{1b}[2J";
+    for step in &mut story.steps {
+        step.title = format!("{hostile}{}", step.title);
+        step.details.push(hostile.to_owned());
+        for event in &mut step.events {
+            event.user_agent = hostile.to_owned();
+            event.request_uri = hostile.to_owned();
+            event.name = hostile.to_owned();
+        }
+    }
+    let html = rendered(&story, "html");
+    assert!(!html.contains("<script") && html.contains("&lt;script&gt;"));
+    assert!(html.contains("<svg") && !html.contains("http://") && !html.contains("https://"));
+    let markdown = rendered(&story, "markdown");
+    assert!(markdown.contains("```mermaid\nflowchart TD"), "{markdown}");
+    assert!(markdown.contains("subgraph Phase1 [\"Phase 1: "));
+    let chart = markdown.split("```mermaid").nth(1).unwrap().split("\n```").next().unwrap();
+    assert!(!chart.contains('`') && !chart.contains("<script"));
+    for text in [&html, &markdown, &rendered(&story, "text")] {
+        assert!(!text.contains('\u{1b}'));
+    }
+    for line in rendered(&story, "timesketch").lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        for key in ["message", "datetime", "timestamp_desc"] {
+            assert!(value[key].is_string(), "{line}");
+        }
+    }
+    let json: serde_json::Value = serde_json::from_str(&rendered(&story, "json")).unwrap();
+    let event = &json["steps"][0]["events"][0];
+    for key in [
+        "auditID",
+        "stage",
+        "time",
+        "user",
+        "verb",
+        "requestURI",
+        "sourceIPs",
+        "code",
+        "source",
+        "offset",
+    ] {
+        assert!(!event[key].is_null(), "{key}");
+    }
+    for key in ["title", "tactic", "technique", "confidence", "question"] {
+        assert!(json["steps"][0][key].is_string(), "{key}");
+    }
+}
+
+#[test]
+fn the_question_of_every_step_finds_its_events() {
+    use audithound::search::evidence::Evidence;
+    use audithound::search::evidence::SearchOptions;
+    let (evidence, truth) = load(2, Variant::Plain);
+    let ledgers = Ledgers::build(&evidence).unwrap();
+    let story = ask(&evidence, &ledgers, &truth.start_address);
+    for step in &story.steps {
+        let question = parse(&step.question, &ParseOptions::default())
+            .unwrap_or_else(|error| panic!("{}: {error}", step.question));
+        let hits = evidence.search(&question, &SearchOptions::default()).unwrap();
+        let found: BTreeSet<_> = hits.hits.iter().map(|hit| hit.id).collect();
+        for event in &step.events {
+            assert!(
+                found.contains(&event.id),
+                "{} does not find {}",
+                step.question,
+                event.message()
+            );
+        }
+    }
+}
+
+/// The reference evidence as the Default profile would have left it.
+fn stripped() -> Option<MemoryEvidence> {
+    let whole = real()?;
+    let mut text = String::new();
+    use audithound::search::evidence::Evidence;
+    let hits = whole.search(&audithound::query::ast::QueryAst::All, &Default::default()).unwrap();
+    for hit in hits.hits {
+        let stored = whole.fetch(hit.id).unwrap();
+        let mut event: serde_json::Value = serde_json::from_slice(&stored.event).unwrap();
+        let map = event.as_object_mut().unwrap();
+        map.remove("requestObject");
+        map.remove("responseObject");
+        map.insert("level".into(), "Metadata".into());
+        text.push_str(&format!("{event}\n"));
+    }
+    Some(MemoryEvidence::from_lines("audit.log", &text))
+}
+
+#[test]
+fn without_bodies_the_reference_story_lacks_one_step_and_says_so() {
+    let Some(evidence) = stripped() else { return };
+    let ledgers = Ledgers::build(&evidence).unwrap();
+    let story = ask(&evidence, &ledgers, "10.128.1.81");
+    let mut truth = real_truth();
+    // Step 1b: only bodies of pods/status say whose an address is.
+    for id in ["d30dfa8e-9543-40bd-8324-237bc7033e16", "cdc79e92-8bd6-4691-ac28-7495bf742ab2"] {
+        assert!(truth.remove(id));
+    }
+    assert_exactly(&story, &truth, "reference evidence without bodies");
+    assert!(story.undecidable.iter().any(|u| u.step == "address-to-pod"), "{}", show(&story));
+    assert!(story.undecidable.iter().any(|u| u.step == "payload"), "{}", show(&story));
+}

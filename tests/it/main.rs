@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stderr)]
 
+mod agree;
 mod cli;
 #[path = "../../benches/corpus/mod.rs"]
 mod corpus;
 mod fixtures;
 mod hunt;
-mod pivots;
 mod investigate;
+mod pivots;

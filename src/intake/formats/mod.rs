@@ -10,6 +10,7 @@ pub(crate) mod aks;
 pub(crate) mod auditd;
 pub(crate) mod bare;
 pub(crate) mod cloudwatch;
+pub(crate) mod csv_export;
 pub(crate) mod elastic;
 pub(crate) mod event_list;
 pub(crate) mod gke;

@@ -7,6 +7,7 @@ use std::io::Read;
 use super::sniff::Container;
 
 pub(crate) mod gzip;
+pub(crate) mod seekable;
 pub(crate) mod sevenz;
 pub(crate) mod tar;
 pub(crate) mod zip;

@@ -34,7 +34,16 @@ pub(crate) fn read(
             let modified = entry.header().mtime().ok().and_then(|seconds| {
                 i64::try_from(seconds).ok()?.checked_mul(1_000_000).map(Timestamp)
             });
-            unpacker.read_stream(&full, modified, &mut entry, depth + 1, None)?;
+            if kind.is_gnu_sparse() {
+                // Holes cost nothing in the archive: they count as expansion.
+                let mut entry = unpacker.metered(entry);
+                unpacker.read_stream(&full, modified, &mut entry, depth + 1, None)?;
+            } else {
+                unpacker.read_stream(&full, modified, &mut entry, depth + 1, None)?;
+            }
+            if unpacker.exceeded() {
+                return unpacker.out.refuse(name, "tar: the other members, after one too large");
+            }
         } else {
             let what = if kind.is_symlink() {
                 "a symbolic link, not followed"

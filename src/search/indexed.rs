@@ -1,0 +1,504 @@
+//! Questions put to an index: packs are asked side by side, their hits put in order.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::event::field::Field;
+use crate::event::place::Place;
+use crate::event::place::SourceId;
+use crate::event::time::TimeRange;
+use crate::event::time::Timestamp;
+use crate::event::zone::Zone;
+use crate::index::error::IndexError;
+use crate::index::pack::view::NO_TIME;
+use crate::index::pack::view::Pack;
+use crate::index::pack::view::cached_bytes;
+use crate::index::pack::wire::Damage;
+use crate::index::reader::IndexReader;
+use crate::query::ast::QueryAst;
+use crate::search::bits::Bits;
+use crate::search::error::SearchError;
+use crate::search::evidence::EventId;
+use crate::search::evidence::Evidence;
+use crate::search::evidence::FacetRow;
+use crate::search::evidence::Hit;
+use crate::search::evidence::Hits;
+use crate::search::evidence::Row;
+use crate::search::evidence::SearchOptions;
+use crate::search::evidence::SortOrder;
+use crate::search::evidence::StoredEvent;
+use crate::search::pack_eval::PackScope;
+use crate::search::pack_eval::matching;
+use crate::search::pack_eval::origin;
+use crate::search::pack_top::TopRow;
+use crate::search::pack_top::top_of_pack;
+use crate::search::pack_values::values;
+use crate::search::question::Question;
+use crate::search::scan::NO_BODIES;
+use crate::search::scan::asks_bodies;
+
+/// Decoded columns are let go of when they take more memory than this.
+const CACHE_BYTES: usize = 1 << 30;
+
+/// An index that questions can be put to.
+#[derive(Debug)]
+pub struct Searcher {
+    /// The index.
+    pub index: IndexReader,
+    /// Rank of each source by name: ties of time are broken by it.
+    ranks: Vec<u32>,
+    zone: Zone,
+    newest: Option<Timestamp>,
+}
+
+/// An event of a pack before its place is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    time: i64,
+    pack: u32,
+    event: u32,
+}
+
+impl From<IndexError> for SearchError {
+    fn from(error: IndexError) -> SearchError {
+        match error {
+            IndexError::Damaged { file, offset, what } => {
+                SearchError::Damaged(format!("{file} at byte {offset}: {what}"))
+            }
+            other => SearchError::Question(other.to_string()),
+        }
+    }
+}
+
+/// Opens the index in a directory for questions.
+///
+/// # Errors
+/// When it is none, of another version, or damaged where that shows at once.
+pub fn open(dir: &Path) -> Result<Searcher, IndexError> {
+    Ok(Searcher::new(IndexReader::open(dir)?))
+}
+
+fn event_id(pack: u32, event: u32) -> EventId {
+    EventId(u64::from(pack) << 32 | u64::from(event))
+}
+
+fn split_id(id: EventId) -> (u32, u32) {
+    ((id.0 >> 32) as u32, id.0 as u32)
+}
+
+impl Searcher {
+    /// Puts questions to an open index.
+    pub fn new(index: IndexReader) -> Searcher {
+        let mut order: Vec<u32> = (0..index.sources.len() as u32).collect();
+        order.sort_by(|a, b| index.sources.get(*a as usize).cmp(&index.sources.get(*b as usize)));
+        let mut ranks = vec![0; order.len()];
+        for (rank, source) in order.iter().enumerate() {
+            if let Some(slot) = ranks.get_mut(*source as usize) {
+                *slot = rank as u32;
+            }
+        }
+        let newest = index.manifest.packs.iter().filter_map(|pack| pack.last).max();
+        Searcher { index, ranks, zone: Zone::UTC, newest: newest.map(Timestamp) }
+    }
+
+    /// Sets the zone of `hour` and `weekday`.
+    #[must_use]
+    pub fn with_zone(mut self, zone: Zone) -> Searcher {
+        self.zone = zone;
+        self
+    }
+
+    fn question(&self, ast: &QueryAst, range: TimeRange) -> Result<Question, SearchError> {
+        Question::new(ast, range, self.zone).map_err(|e| SearchError::Question(e.to_string()))
+    }
+
+    fn damaged(&self, pack: usize, damage: &Damage) -> SearchError {
+        self.index.damaged(pack, damage).into()
+    }
+
+    fn pack(&self, number: usize) -> Result<PackScope<'_>, SearchError> {
+        Ok(PackScope { pack: self.index.pack(number)?, sources: &self.index.sources })
+    }
+
+    /// Packs that can hold an event of a range, by number.
+    fn packs_of(&self, range: TimeRange) -> Vec<usize> {
+        let packs = self.index.manifest.packs.iter().enumerate();
+        packs
+            .filter(|(_, row)| match row.first.zip(row.last) {
+                Some((first, last)) => {
+                    range.overlaps(Timestamp(first), Timestamp(last))
+                        || (row.untimed && range == TimeRange::ALL)
+                }
+                None => range == TimeRange::ALL,
+            })
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    /// Lets go of decoded columns when they take too much memory.
+    fn trim(&self) {
+        if cached_bytes() > CACHE_BYTES {
+            for number in 0..self.index.n_packs() {
+                if let Ok(pack) = self.index.pack(number) {
+                    pack.forget();
+                }
+            }
+        }
+    }
+
+    /// Asks some packs side by side; answers in the order of `packs`.
+    fn ask<T: Send>(
+        &self,
+        packs: &[usize],
+        question: &Question,
+        answer: impl Fn(usize, PackScope<'_>, Bits) -> Result<T, Damage> + Sync,
+    ) -> Result<Vec<T>, SearchError> {
+        self.trim();
+        packs
+            .par_iter()
+            .map(|number| {
+                let scope = self.pack(*number)?;
+                matching(scope, question)
+                    .and_then(|bits| answer(*number, scope, bits))
+                    .map_err(|damage| self.damaged(*number, &damage))
+            })
+            .collect()
+    }
+
+    /// Returns how many events match.
+    ///
+    /// # Errors
+    /// As [`Evidence::search`].
+    pub fn count(&self, ast: &QueryAst, range: TimeRange) -> Result<u64, SearchError> {
+        let question = self.question(ast, range)?;
+        let packs = self.packs_of(range);
+        Ok(self.ask(&packs, &question, |_, _, bits| Ok(bits.count()))?.into_iter().sum())
+    }
+
+    /// Finds the candidates in the order of time, as many as the limit can need.
+    fn candidates(
+        &self,
+        question: &Question,
+        options: &SearchOptions,
+    ) -> Result<(Vec<Candidate>, u64), SearchError> {
+        let mut packs = self.packs_of(options.range);
+        let bound = |number: &usize| {
+            let row = self.index.manifest.packs.get(*number);
+            match options.order {
+                SortOrder::Oldest if row.is_some_and(|row| row.untimed) => i64::MIN,
+                SortOrder::Oldest => row.and_then(|row| row.first).unwrap_or(i64::MIN),
+                // Newest first: what ends last comes first.
+                SortOrder::Newest => -row.and_then(|row| row.last).unwrap_or(i64::MAX),
+            }
+        };
+        packs.sort_by_key(|number| (bound(number), *number));
+        let early = !options.count_all && options.limit > 0;
+        let batch =
+            if early { rayon::current_num_threads().max(1) * 2 } else { packs.len().max(1) };
+        let mut found: Vec<Candidate> = Vec::new();
+        let mut total = 0;
+        let mut asked = 0;
+        for some in packs.chunks(batch) {
+            let answers = self.ask(some, question, |number, scope, bits| {
+                let times = scope.pack.times()?;
+                let own: Vec<Candidate> = bits
+                    .iter()
+                    .map(|event| Candidate {
+                        time: times.get(event).copied().unwrap_or(NO_TIME),
+                        pack: number as u32,
+                        event: event as u32,
+                    })
+                    .collect();
+                Ok(own)
+            })?;
+            asked += some.len();
+            for own in answers {
+                total += own.len() as u64;
+                found.extend(own);
+            }
+            if early && found.len() >= options.limit {
+                let next = packs.get(asked).map(bound).unwrap_or(i64::MAX);
+                let nth = options.limit - 1;
+                let key = |c: &Candidate| match options.order {
+                    SortOrder::Oldest => c.time,
+                    SortOrder::Newest => c.time.saturating_neg(),
+                };
+                found.select_nth_unstable_by_key(nth, key);
+                if found.get(nth).is_some_and(|c| key(c) < next) {
+                    break;
+                }
+            }
+        }
+        Ok((found, total))
+    }
+
+    /// Puts candidates in their final order and cuts them at the limit.
+    fn order(
+        &self,
+        mut found: Vec<Candidate>,
+        options: &SearchOptions,
+    ) -> Result<Vec<Hit>, SearchError> {
+        let newest = options.order == SortOrder::Newest;
+        let limit = if options.limit == 0 { found.len() } else { options.limit.min(found.len()) };
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        // Only what lies at or before the limit in time needs a place.
+        let key = |c: &Candidate| if newest { c.time.saturating_neg() } else { c.time };
+        if limit < found.len() {
+            let (_, nth, _) = found.select_nth_unstable_by_key(limit - 1, key);
+            let last = key(nth);
+            found.retain(|candidate| key(candidate) <= last);
+        }
+        let mut by_pack: HashMap<u32, std::sync::Arc<Vec<Place>>> = HashMap::new();
+        let mut hits: Vec<(Candidate, Place)> = Vec::with_capacity(found.len());
+        for candidate in found {
+            let places = match by_pack.get(&candidate.pack) {
+                Some(places) => places,
+                None => {
+                    let number = candidate.pack as usize;
+                    let places = self
+                        .pack(number)?
+                        .pack
+                        .places()
+                        .map_err(|damage| self.damaged(number, &damage))?;
+                    by_pack.entry(candidate.pack).or_insert(places)
+                }
+            };
+            let place = places.get(candidate.event as usize).copied();
+            hits.extend(place.map(|place| (candidate, place)));
+        }
+        let rank = |place: &Place| self.ranks.get(place.source.0 as usize).copied();
+        hits.sort_unstable_by_key(|(c, place)| {
+            (c.time, rank(place), place.offset, place.item, c.pack, c.event)
+        });
+        if newest {
+            hits.reverse();
+        }
+        hits.truncate(limit);
+        Ok(hits
+            .into_iter()
+            .map(|(candidate, place)| Hit {
+                id: event_id(candidate.pack, candidate.event),
+                time: (candidate.time != NO_TIME).then_some(Timestamp(candidate.time)),
+                place,
+            })
+            .collect())
+    }
+
+    /// Groups ids by pack: for each the ascending events and where each stands in `ids`.
+    fn by_pack(ids: &[EventId]) -> BTreeMap<u32, Vec<(u32, usize)>> {
+        let mut groups: BTreeMap<u32, Vec<(u32, usize)>> = BTreeMap::new();
+        for (at, id) in ids.iter().enumerate() {
+            let (pack, event) = split_id(*id);
+            groups.entry(pack).or_default().push((event, at));
+        }
+        groups.values_mut().for_each(|events| events.sort_unstable());
+        groups
+    }
+
+    /// Returns what `read` says about each of `ids`, packs side by side, in the order of `ids`.
+    fn for_each_pack<T: Send>(
+        &self,
+        ids: &[EventId],
+        read: impl Fn(PackScope<'_>, &[u32]) -> Result<Vec<T>, Damage> + Sync,
+    ) -> Result<Vec<T>, SearchError> {
+        let groups: Vec<(u32, Vec<(u32, usize)>)> = Searcher::by_pack(ids).into_iter().collect();
+        let answers: Vec<Vec<(usize, T)>> = groups
+            .par_iter()
+            .map(|(pack, events)| {
+                let number = *pack as usize;
+                let scope = self.pack(number)?;
+                let numbers: Vec<u32> = events.iter().map(|(event, _)| *event).collect();
+                let values =
+                    read(scope, &numbers).map_err(|damage| self.damaged(number, &damage))?;
+                Ok(events.iter().map(|(_, at)| *at).zip(values).collect())
+            })
+            .collect::<Result<_, SearchError>>()?;
+        let mut out: Vec<(usize, T)> = answers.into_iter().flatten().collect();
+        out.sort_by_key(|(at, _)| *at);
+        Ok(out.into_iter().map(|(_, value)| value).collect())
+    }
+
+    /// Returns every joined path that some event has.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn paths(&self) -> Result<Vec<String>, SearchError> {
+        let mut all: Vec<String> = Vec::new();
+        for number in 0..self.index.n_packs() {
+            let pack = self.index.pack(number)?;
+            let own = crate::search::pack_eval::paths(pack)
+                .map_err(|damage| self.damaged(number, &damage))?;
+            all.extend(own);
+            all.sort_unstable();
+            all.dedup();
+        }
+        Ok(all)
+    }
+
+    /// Returns all further places at which an event was found.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn further_places(&self, id: EventId) -> Result<Vec<Place>, SearchError> {
+        let (pack, event) = split_id(id);
+        Ok(self.index.further_places(pack, event)?)
+    }
+
+    /// Says whether any event has a body.
+    fn has_bodies(&self) -> Result<bool, SearchError> {
+        for number in 0..self.index.n_packs() {
+            let pack = self.index.pack(number)?;
+            if pack.has_section(crate::index::pack::section::SectionId(8))
+                || pack.has_section(crate::index::pack::section::SectionId(9))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn notes(&self, question: &QueryAst) -> Result<Vec<String>, SearchError> {
+        if asks_bodies(question) && !self.has_bodies()? {
+            return Ok(vec![NO_BODIES.to_owned()]);
+        }
+        Ok(Vec::new())
+    }
+}
+
+fn stored(scope: PackScope<'_>, events: &[u32]) -> Result<Vec<StoredEvent>, Damage> {
+    let mut reader = scope.pack.reader()?;
+    let places = scope.pack.places()?;
+    let times = scope.pack.times()?;
+    events
+        .iter()
+        .map(|event| {
+            let number = *event as usize;
+            let texts = reader.read(number)?;
+            let raw = scope.pack.enclosing(number, &texts.event)?;
+            let nowhere = Damage { offset: 0, what: "an event without a place" };
+            Ok(StoredEvent {
+                raw,
+                event: texts.event,
+                envelope: texts.envelope,
+                origin: origin(scope.pack, number)?,
+                place: *places.get(number).ok_or(nowhere)?,
+                time: times.get(number).copied().filter(|t| *t != NO_TIME).map(Timestamp),
+            })
+        })
+        .collect()
+}
+
+impl Evidence for Searcher {
+    fn search(&self, question: &QueryAst, options: &SearchOptions) -> Result<Hits, SearchError> {
+        let ready = self.question(question, options.range)?;
+        let (found, total) = self.candidates(&ready, options)?;
+        let hits = self.order(found, options)?;
+        Ok(Hits { hits, total, notes: self.notes(question)? })
+    }
+
+    fn fetch(&self, id: EventId) -> Result<StoredEvent, SearchError> {
+        let mut events = self.fetch_many(&[id])?;
+        events.pop().ok_or_else(|| SearchError::Question("there is no such event".to_owned()))
+    }
+
+    fn fetch_many(&self, ids: &[EventId]) -> Result<Vec<StoredEvent>, SearchError> {
+        self.for_each_pack(ids, stored)
+    }
+
+    fn rows(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Row>, SearchError> {
+        self.trim();
+        self.for_each_pack(ids, |scope, events| {
+            let numbers: Vec<usize> = events.iter().map(|event| *event as usize).collect();
+            let mut rows: Vec<Row> = vec![Vec::with_capacity(fields.len()); numbers.len()];
+            for field in fields {
+                let lists = values(scope, &numbers, field, self.zone)?;
+                for (row, list) in rows.iter_mut().zip(lists) {
+                    row.push(list);
+                }
+            }
+            Ok(rows)
+        })
+    }
+
+    fn source_name(&self, source: SourceId) -> String {
+        self.index.sources.get(source.0 as usize).cloned().unwrap_or_default()
+    }
+
+    fn newest(&self) -> Option<Timestamp> {
+        self.newest
+    }
+
+    fn histogram(
+        &self,
+        question: &QueryAst,
+        range: TimeRange,
+        interval: i64,
+    ) -> Result<Vec<(Timestamp, u64)>, SearchError> {
+        let interval = interval.max(1);
+        let ready = self.question(question, range)?;
+        let answers = self.ask(&self.packs_of(range), &ready, |_, scope, bits| {
+            histogram_of(scope.pack, &bits, interval)
+        })?;
+        let mut buckets: BTreeMap<Timestamp, u64> = BTreeMap::new();
+        for (start, count) in answers.into_iter().flatten() {
+            *buckets.entry(Timestamp(start)).or_default() += count;
+        }
+        Ok(buckets.into_iter().collect())
+    }
+
+    fn top(
+        &self,
+        question: &QueryAst,
+        range: TimeRange,
+        fields: &[Field],
+        distinct: Option<&Field>,
+        min: u64,
+    ) -> Result<Vec<FacetRow>, SearchError> {
+        let ready = self.question(question, range)?;
+        let answers = self.ask(&self.packs_of(range), &ready, |_, scope, bits| {
+            top_of_pack(scope, &bits, fields, distinct, self.zone)
+        })?;
+        let mut all: HashMap<Vec<Option<String>>, TopRow> = HashMap::new();
+        for (values, row) in answers.into_iter().flatten() {
+            all.entry(values).or_default().add(row);
+        }
+        let mut rows: Vec<FacetRow> = all
+            .into_iter()
+            .map(|(values, row)| row.into_facet(values, distinct.is_some()))
+            .filter(|row| row.count >= min)
+            .collect();
+        rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.values.cmp(&b.values)));
+        Ok(rows)
+    }
+}
+
+fn histogram_of(pack: &Pack, bits: &Bits, interval: i64) -> Result<Vec<(i64, u64)>, Damage> {
+    let times = pack.times()?;
+    let mut buckets: HashMap<i64, u64> = HashMap::new();
+    // Neighbours in a log lie in the same interval nearly always.
+    let (mut start, mut end, mut count) = (0_i64, 0_i64, 0_u64);
+    for event in bits.iter() {
+        let time = times.get(event).copied().unwrap_or(NO_TIME);
+        if time == NO_TIME {
+            continue;
+        }
+        if !(start..end).contains(&time) {
+            if count > 0 {
+                *buckets.entry(start).or_default() += count;
+            }
+            start = time.div_euclid(interval) * interval;
+            end = start.saturating_add(interval);
+            count = 0;
+        }
+        count += 1;
+    }
+    if count > 0 {
+        *buckets.entry(start).or_default() += count;
+    }
+    Ok(buckets.into_iter().collect())
+}

@@ -1,0 +1,335 @@
+//! The index returns what a plain scan of every event returns, whatever the thread count.
+
+use std::path::Path;
+
+use audithound::event::field::Field;
+use audithound::event::place::SourceId;
+use audithound::event::time::TimeRange;
+use audithound::event::time::Timestamp;
+use audithound::event::zone::Zone;
+use audithound::index::build::BuildOptions;
+use audithound::index::build::Quiet;
+use audithound::index::build::build;
+use audithound::index::dedupe::canonical;
+use audithound::intake::PieceReader;
+use audithound::intake::record::Met;
+use audithound::query::ast::QueryAst;
+use audithound::query::parse::ParseOptions;
+use audithound::query::parse::parse;
+use audithound::query::resolve::resolve;
+use audithound::search::evidence::Evidence;
+use audithound::search::evidence::Hit;
+use audithound::search::evidence::SearchOptions;
+use audithound::search::evidence::SortOrder;
+use audithound::search::indexed::Searcher;
+use audithound::search::indexed::open;
+use audithound::search::scan::MemoryEvidence;
+use audithound::search::scan::ScanRecord;
+use audithound::source::Piece;
+use audithound::source::SourceInfo;
+
+use crate::corpus;
+use crate::corpus::rng::Rng;
+
+/// Builds an index of some files and opens it.
+pub fn index_of(dir: &Path, paths: &[std::path::PathBuf], threads: usize) -> Searcher {
+    let options = BuildOptions {
+        paths: paths.to_vec(),
+        dir: dir.join(format!("index-{threads}")),
+        threads,
+        memory: 512 << 20,
+        cluster: None,
+        range: TimeRange::ALL,
+    };
+    let summary = build(&options, &Quiet).unwrap();
+    assert!(summary.counts.balances());
+    open(&options.dir).unwrap()
+}
+
+/// Reads a file of lines the way the index does, duplicates left out, and holds it in memory.
+fn oracle(name: &str, bytes: &[u8]) -> MemoryEvidence {
+    let piece = Piece::of_lines(SourceId(0), bytes.to_vec());
+    let info = SourceInfo {
+        id: SourceId(0),
+        name: name.to_owned(),
+        hint: audithound::source::origin_of_name(name),
+        modified: None,
+    };
+    let mut records: Vec<ScanRecord> = Vec::new();
+    let mut forms = std::collections::HashSet::new();
+    PieceReader::new().read(&piece, &info, &mut |met, _| {
+        if let Met::Event(record) = met {
+            if !forms.insert(canonical(&record.event)) {
+                return;
+            }
+            records.push(ScanRecord {
+                raw: record.raw.to_vec(),
+                event: record.event.to_vec(),
+                envelope: record.envelope.as_ref().map(|e| e.to_vec()),
+                origin: record.origin.clone(),
+                source: name.to_owned(),
+                offset: record.place.offset,
+                line: record.place.line,
+                item: record.place.item,
+                flags: record.flags.clone(),
+                envelope_time: record.envelope_time,
+            });
+        }
+    });
+    MemoryEvidence::new(records)
+}
+
+fn places(evidence: &dyn Evidence, hits: &[Hit]) -> Vec<(Option<Timestamp>, String, u64, u32)> {
+    hits.iter()
+        .map(|hit| {
+            let place = hit.place;
+            (hit.time, evidence.source_name(place.source), place.offset, place.item)
+        })
+        .collect()
+}
+
+fn check(text: &str, index: &Searcher, plain: &MemoryEvidence) -> u64 {
+    let Ok(question) = parse(text, &ParseOptions::default()) else { return 0 };
+    check_ast(text, &question, index, plain)
+}
+
+fn check_ast(text: &str, question: &QueryAst, index: &Searcher, plain: &MemoryEvidence) -> u64 {
+    for order in [SortOrder::Oldest, SortOrder::Newest] {
+        let options = SearchOptions { order, ..SearchOptions::default() };
+        let ours = index.search(question, &options).unwrap();
+        let theirs = plain.search(question, &options).unwrap();
+        assert_eq!(
+            places(index, &ours.hits),
+            places(plain, &theirs.hits),
+            "question {text} in order {order:?}"
+        );
+        assert_eq!(ours.notes, theirs.notes, "notes of {text}");
+        let some = SearchOptions { limit: 7, count_all: false, order, ..options };
+        let few = index.search(question, &some).unwrap();
+        let cut = theirs.hits.len().min(7);
+        assert_eq!(
+            places(index, &few.hits),
+            places(plain, &theirs.hits[..cut]),
+            "question {text} with a limit"
+        );
+    }
+    index.count(question, TimeRange::ALL).unwrap()
+}
+
+const FIELDS: &[&str] = &[
+    "verb",
+    "user",
+    "who",
+    "as",
+    "group",
+    "ip",
+    "peer",
+    "code",
+    "ns",
+    "name",
+    "resource",
+    "sub",
+    "stage",
+    "level",
+    "auditID",
+    "ua",
+    "uri",
+    "decision",
+    "reason",
+    "took",
+    "hour",
+    "weekday",
+    "time",
+    "source",
+    "node",
+    "cluster",
+    "log",
+    "flag",
+    "credential",
+    "requestObject.kind",
+    "requestObject.metadata.name",
+    "requestObject.spec.hostPID",
+    "requestObject.spec.containers.image",
+    "responseObject.metadata.name",
+    "requestObject.rules.verbs",
+    "annotations.authorization.k8s.io/decision",
+    "user.extra.scopes.authorization.openshift.io",
+    "envelope.hostname",
+    "requestObject",
+    "responseObject.status",
+    "responseStatus.message",
+];
+
+/// Quotes a value for the question language.
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Makes a question out of values that occur.
+fn question(rng: &mut Rng, plain: &MemoryEvidence, depth: usize) -> String {
+    let hits = plain.search(&QueryAst::All, &SearchOptions::default()).unwrap().hits;
+    let pick = |rng: &mut Rng, n: usize| rng.below(n.max(1) as u64) as usize;
+    if depth > 0 && rng.chance(1, 2) {
+        let left = question(rng, plain, depth - 1);
+        let right = question(rng, plain, depth - 1);
+        return match pick(rng, 4) {
+            0 => format!("({left} AND {right})"),
+            1 => format!("({left} OR {right})"),
+            2 => format!("NOT ({left})"),
+            _ => format!("({left} AND NOT {right})"),
+        };
+    }
+    let name = FIELDS[pick(rng, FIELDS.len())];
+    let field = resolve(name).unwrap();
+    let hit = hits[pick(rng, hits.len())];
+    let row = plain.rows(&[hit.id], std::slice::from_ref(&field)).unwrap();
+    let values = &row[0][0];
+    let value =
+        if values.is_empty() { "x".into() } else { values[pick(rng, values.len())].clone() };
+    let chars: Vec<char> = value.chars().collect();
+    let cut = pick(rng, chars.len() + 1);
+    let (front, back): (String, String) =
+        (chars[..cut].iter().collect(), chars[cut..].iter().collect());
+    let escape = |text: &str| -> String {
+        text.chars()
+            .map(|c| if c.is_alphanumeric() { c.to_string() } else { format!("\\{c}") })
+            .collect()
+    };
+    match pick(rng, 9) {
+        0 | 1 => format!("{name}:{}", quoted(&value)),
+        2 => format!("{name}:*"),
+        3 => format!("{name}:{}*", escape(&front)),
+        4 => format!("{name}:*{}", escape(&back)),
+        5 => format!("{name}:>={}", quoted(&value)),
+        6 => format!("{name}:{{{} TO *]", quoted(&value)),
+        7 => format!("{name}:~/{}/", escape(&front)),
+        _ => {
+            let words: Vec<&str> =
+                value.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+            match words.len() {
+                0 => "true".to_owned(),
+                n => {
+                    let word = words[pick(rng, n)];
+                    if rng.chance(1, 3) { format!("*{word}*") } else { quoted(word) }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn index_and_scan_agree_on_odd_events() {
+    let dir = tempfile::tempdir().unwrap();
+    for seed in 0..4 {
+        let text = corpus::odd_events(seed, 300).join(&b'\n');
+        let path = dir.path().join(format!("odd-{seed}.log"));
+        std::fs::write(&path, &text).unwrap();
+        let name = path.display().to_string();
+        let plain = oracle(&name, &text);
+        let sub = dir.path().join(format!("s{seed}"));
+        std::fs::create_dir(&sub).unwrap();
+        let one = index_of(&sub, &[path.clone()], 1);
+        let many = index_of(&sub, &[path.clone()], 3);
+        assert_eq!(one.index.manifest.totals.events, plain.len() as u64);
+        assert_eq!(one.index.manifest.packs, many.index.manifest.packs);
+        let mut rng = Rng::new(seed);
+        let mut found = 0;
+        for _ in 0..400 {
+            let text = question(&mut rng, &plain, 2);
+            let n = check(&text, &one, &plain);
+            assert_eq!(n, check(&text, &many, &plain), "{text}");
+            found += u64::from(n > 0);
+        }
+        assert!(found > 100, "only {found} questions found anything");
+        for text in corpus_questions() {
+            check(text, &one, &plain);
+        }
+        compare_rows(&one, &plain);
+    }
+}
+
+fn corpus_questions() -> &'static [&'static str] {
+    &[
+        "*",
+        "NOT *",
+        "requestObject.rules{verbs:\"*\" AND resources:secrets}",
+        "requestObject.rules{NOT verbs:get}",
+        "requestObject.spec.containers{image:*a* AND NOT securityContext.privileged:true}",
+        "ip:10.0.0.0/8",
+        "flag:duplicate-key",
+        "flag:lenient",
+        "envelope:*",
+        "kind:Event",
+        "true",
+        "null",
+        "metadata",
+        "user.extra:*",
+        "requestObject:*",
+        "time:>2025-01-01",
+    ]
+}
+
+fn compare_rows(index: &Searcher, plain: &MemoryEvidence) {
+    let fields: Vec<Field> = FIELDS.iter().map(|name| resolve(name).unwrap()).collect();
+    let all = SearchOptions::default();
+    let ours = index.search(&QueryAst::All, &all).unwrap().hits;
+    let theirs = plain.search(&QueryAst::All, &all).unwrap().hits;
+    let ids = |hits: &[Hit]| hits.iter().map(|hit| hit.id).collect::<Vec<_>>();
+    let (our_rows, their_rows) =
+        (index.rows(&ids(&ours), &fields).unwrap(), plain.rows(&ids(&theirs), &fields).unwrap());
+    for (at, (a, b)) in our_rows.iter().zip(&their_rows).enumerate() {
+        for (field, (a, b)) in FIELDS.iter().zip(a.iter().zip(b)) {
+            assert_eq!(a, b, "{field} of event {at} at {:?}", ours[at].place);
+        }
+    }
+    let our_events = index.fetch_many(&ids(&ours)).unwrap();
+    for (event, hit) in our_events.iter().zip(&theirs) {
+        let other = plain.fetch(hit.id).unwrap();
+        assert_eq!(event.raw, other.raw);
+        assert_eq!(event.event, other.event);
+        assert_eq!(event.envelope, other.envelope);
+        assert_eq!(event.origin, other.origin);
+        assert_eq!(event.time, other.time);
+    }
+    for (name, field) in FIELDS.iter().zip(&fields) {
+        let fields = std::slice::from_ref(field);
+        let top =
+            |e: &dyn Evidence| e.top(&QueryAst::All, TimeRange::ALL, fields, None, 1).unwrap();
+        assert_eq!(top(index), top(plain), "top {name}");
+    }
+    let hour = 3_600_000_000;
+    assert_eq!(
+        index.histogram(&QueryAst::All, TimeRange::ALL, hour).unwrap(),
+        plain.histogram(&QueryAst::All, TimeRange::ALL, hour).unwrap()
+    );
+    let _ = Zone::UTC;
+}
+
+#[test]
+fn index_and_scan_agree_on_a_generated_cluster() {
+    let options = corpus::CorpusOptions {
+        seed: 7,
+        events: 3_000,
+        days: 2.0,
+        incident: true,
+        ..corpus::CorpusOptions::default()
+    };
+    let mut text: Vec<u8> = Vec::new();
+    let generated = corpus::generate(&options, &mut |line| {
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.log");
+    std::fs::write(&path, &text).unwrap();
+    let plain = oracle(&path.display().to_string(), &text);
+    let index = index_of(dir.path(), &[path], 2);
+    for (question, count) in generated.questions() {
+        assert_eq!(check(&question, &index, &plain), count, "{question}");
+    }
+    let mut rng = Rng::new(1);
+    for _ in 0..60 {
+        check(&question(&mut rng, &plain, 1), &index, &plain);
+    }
+    compare_rows(&index, &plain);
+}
