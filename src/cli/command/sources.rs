@@ -8,10 +8,11 @@ use serde_json::json;
 
 use crate::cli::common::AnswerOutputArgs;
 use crate::cli::common::IndexArgs;
-use crate::cli::common::open_evidence;
+use crate::cli::common::open_index;
 use crate::cli::common::view;
 use crate::cli::exit::Exit;
 use crate::event::time::Timestamp;
+use crate::event::zone::Zone;
 use crate::hunt::answer::Answer;
 use crate::hunt::answer::AnswerRow;
 use crate::hunt::answer::Cell;
@@ -20,7 +21,6 @@ use crate::hunt::coverage::coverage;
 use crate::index::manifest::Counts;
 use crate::index::manifest::Manifest;
 use crate::index::manifest::SourceRow;
-use crate::index::reader::IndexReader;
 use crate::report::renderers::json::row_object;
 use crate::report::renderers::json::write_value;
 
@@ -43,9 +43,8 @@ pub struct SourcesArgs {
 /// # Errors
 /// When the index cannot be read or the output cannot be written.
 pub fn run(args: &SourcesArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let reader = IndexReader::open(&args.index.dir)?;
-    let evidence = open_evidence(&args.index)?;
-    let manifest = &reader.manifest;
+    let evidence = open_index(&args.index, Zone::UTC)?;
+    let manifest = &evidence.index.manifest;
     let mut answer = Answer {
         name: "sources".into(),
         summary: summary(manifest),
@@ -55,7 +54,7 @@ pub fn run(args: &SourcesArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if !manifest.refused.is_empty() {
         answer.sections.push(refused_table(manifest));
     }
-    let covered = coverage(&*evidence)?;
+    let covered = coverage(&evidence)?;
     answer.sections.extend(covered.sections);
     answer.notes.extend(covered.notes);
     if args.output.format == "json" {
