@@ -878,7 +878,7 @@ fn add(list: &mut Vec<Step>, step: &str, event: StepEvent) {
     match list.iter_mut().find(|known| known.step == step) {
         Some(known) => known.events.push(event),
         None => {
-            list.push(Step { step: step.to_string(), claim: String::new(), events: vec![event] })
+            list.push(Step { step: step.to_string(), claim: String::new(), events: vec![event] });
         }
     }
 }

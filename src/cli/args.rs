@@ -37,6 +37,10 @@ pub enum Command {
     Timeline(command::timeline::TimelineArgs),
     /// Rebuilds objects as they were at a moment
     State(command::state::StateArgs),
+    /// Runs detection rules and correlations over everything
+    Hunt(command::hunt::HuntArgs),
+    /// Lists, shows and checks the rules of hunts
+    Rules(command::rules::RulesArgs),
     /// Shows what the evidence is, and what it can and cannot show
     Sources(command::sources::SourcesArgs),
     /// Lists every record that is no event, with its place and the reason

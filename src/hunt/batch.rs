@@ -95,6 +95,15 @@ impl Run<'_> {
     }
 }
 
+/// Introduces every hunt of `rules`, for lists.
+pub fn cards(rules: &Rules) -> Vec<Card> {
+    let mut cards = selection::cards(rules);
+    if rules.analyses {
+        cards.extend(HUNTS.iter().map(|hunt| hunt.card()));
+    }
+    cards
+}
+
 /// Hunts.
 ///
 /// `progress` is told what is being done, for a person who waits.

@@ -17,5 +17,6 @@ pub mod pivot_requests;
 pub mod pivots;
 pub mod pod_spec;
 pub mod requests;
+pub mod spec_paths;
 pub mod state;
 pub mod timeline;

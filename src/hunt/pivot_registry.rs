@@ -5,11 +5,33 @@ use crate::hunt::pivots;
 
 /// Every pivot, by name.
 pub static PIVOTS: &[&dyn Pivot] = &[
+    &pivots::anonymous::Anonymous,
+    &pivots::around::Around,
+    &pivots::blast::Blast,
+    &pivots::bruteforce::Bruteforce,
     &pivots::credential::CredentialPivot,
     &pivots::exec::Exec,
+    &pivots::foreign::Foreign,
+    &pivots::impersonation::Impersonation,
     &pivots::ip::Ip,
+    &pivots::kubevirt::Kubevirt,
+    &pivots::login::LoginPivot,
+    &pivots::mounts::Mounts,
+    &pivots::network::NetworkPivot,
+    &pivots::node::Node,
+    &pivots::node_debug::NodeDebug,
+    &pivots::object::Object,
+    &pivots::payload::Payload,
+    &pivots::peers::Peers,
+    &pivots::persistence::Persistence,
     &pivots::pod::PodPivot,
+    &pivots::port_forward::PortForward,
+    &pivots::privileged::Privileged,
+    &pivots::rare::Rare,
+    &pivots::rbac::Rbac,
+    &pivots::scc::Scc,
     &pivots::secrets::Secrets,
+    &pivots::tampering::Tampering,
     &pivots::user::User,
 ];
 

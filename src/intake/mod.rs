@@ -20,6 +20,10 @@ pub use piece_reader::Sink;
 pub use tally::Tally;
 
 #[cfg(test)]
+mod containers;
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod realdata;
 #[cfg(test)]
 mod testing;

@@ -541,9 +541,9 @@ mod tests {
         let (seen, tally) = meet(array.as_bytes());
         assert_eq!((tally.events, tally.records), (2, 2));
         assert_eq!((seen[1].line, seen[1].raw.as_str()), (3, EVENT));
-        let (seen, tally) = meet(array[2..array.len() - 2].as_bytes());
+        let (seen, tally) = meet(&array.as_bytes()[2..array.len() - 2]);
         assert_eq!((tally.events, tally.records), (2, 2), "{seen:?}");
-        let (_, tally) = meet(array[..array.len() - 2].as_bytes());
+        let (_, tally) = meet(&array.as_bytes()[..array.len() - 2]);
         assert_eq!((tally.events, tally.rejected), (2, 1));
     }
 

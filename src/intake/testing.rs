@@ -128,11 +128,13 @@ pub(crate) fn run(paths: &[PathBuf], options: ReadOptions) -> Run {
     for item in Reader::open(paths, options).unwrap() {
         match item {
             ReadItem::Start(start) => {
+                assert_eq!(start.id.0 as usize, run.sources.len());
                 current = SourceInfo::clone(&start);
                 (offset, line) = (0, 1);
                 run.sources.push(start.name.clone());
             }
             ReadItem::Piece(piece) => {
+                assert_eq!(piece.source, current.id);
                 assert_eq!((piece.offset, piece.line), (offset, line));
                 offset += piece.length;
                 line += memchr::memchr_iter(b'\n', &piece.bytes).count() as u64;
@@ -144,6 +146,7 @@ pub(crate) fn run(paths: &[PathBuf], options: ReadOptions) -> Run {
                 run.problems.extend(end.problem);
             }
             ReadItem::File(file) => {
+                assert_eq!((file.first.0 + file.sources) as usize, run.sources.len());
                 run.files += 1;
                 run.problems.extend(file.problem);
             }

@@ -7,6 +7,7 @@
 
 pub mod embed;
 pub mod error;
+pub mod hunt;
 pub mod hits;
 pub mod pretty;
 pub mod reference;

@@ -132,7 +132,7 @@ pub fn element_end(text: &[u8], indent: Option<usize>) -> ElementEnd {
                 StringEnd::Unclosed => return ElementEnd::Unfinished,
             },
             b'{' | b'[' => depth += 1,
-            b']' if depth == 0 => return ElementEnd::Close(at),
+            b']' if depth == 0 && closes(text, at, indent) => return ElementEnd::Close(at),
             b'}' | b']' => depth = depth.saturating_sub(1),
             b',' if depth == 0 => return ElementEnd::Comma(at),
             b'\n' if depth > 0 && indent.is_some_and(|by| is_element(text, at + 1, by)) => {
@@ -143,6 +143,19 @@ pub fn element_end(text: &[u8], indent: Option<usize>) -> ElementEnd {
         at += 1;
     }
     ElementEnd::Unfinished
+}
+
+/// Says whether the bracket at `at` closes an array whose elements are indented by `indent`: one
+/// that stands deeper belongs to a broken element.
+fn closes(text: &[u8], at: usize, indent: Option<usize>) -> bool {
+    let before = text.get(..at).unwrap_or_default();
+    match (indent, memchr::memrchr(b'\n', before)) {
+        (Some(indent), Some(line)) if indent > 0 => {
+            let line = before.get(line + 1..).unwrap_or_default();
+            line.len() < indent && line.iter().all(|c| matches!(c, b' ' | b'\t'))
+        }
+        _ => true,
+    }
 }
 
 fn is_element(text: &[u8], at: usize, indent: usize) -> bool {
@@ -209,7 +222,7 @@ const OBJECTS: [&[u8]; 2] = [b"hits", b"data"];
 /// Finds the array that the value at the start of `text` is all about: the value itself, or the
 /// one that its first known key leads to.
 pub(crate) fn wrapped_array(text: &[u8]) -> Option<Wrapped> {
-    let mut at = text.starts_with(b"\xef\xbb\xbf").then_some(3).unwrap_or_default();
+    let mut at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let mut tail = vec![b']'];
     loop {
         at = skip_blanks(text, at);

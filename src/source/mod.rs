@@ -6,6 +6,7 @@
 //! to let go; and a file that shrinks while it is mapped kills the process with SIGBUS at the next
 //! touch, whatever was checked before.  A read of a file that shrank is a short read, and said so.
 
+mod before;
 mod brackets;
 mod containers;
 mod cut;
@@ -18,6 +19,10 @@ mod stream;
 mod unpack;
 mod walk;
 
+pub use before::Before;
+pub use before::History;
+pub use before::PlainBefore;
+pub use before::hash_file;
 pub use brackets::ElementEnd;
 pub use brackets::Layout;
 pub use brackets::Span;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use sha2::Digest;
 use sha2::Sha256;
 
+use super::before::HeadHash;
+use super::before::Resume;
 use super::brackets::Elements;
 use super::brackets::element_indent;
 use super::brackets::elements_end;
@@ -17,7 +19,6 @@ use super::piece::Mode;
 use super::piece::Piece;
 use super::piece::PieceBytes;
 use super::reader::ReadItem;
-use super::reader::SourceEnd;
 use super::unpack::Outlet;
 use super::unpack::Stopped;
 use crate::event::place::SourceId;
@@ -33,9 +34,19 @@ pub(crate) struct Stream<'r> {
     offset: u64,
     line: u64,
     hash: Sha256,
+    head: HeadHash,
     ended: bool,
     problem: Option<String>,
     state: State,
+}
+
+/// What is known about a stream after its last byte.
+#[derive(Clone, Debug)]
+pub(crate) struct Streamed {
+    pub(crate) size: u64,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) head_sha256: [u8; 32],
+    pub(crate) problem: Option<String>,
 }
 
 /// How the window is cut.
@@ -66,24 +77,42 @@ impl Cut {
 
 impl<'r> Stream<'r> {
     /// Makes a stream whose first bytes were read already.
-    pub(crate) fn new(id: SourceId, head: &[u8], reader: &'r mut dyn Read, out: &Outlet) -> Self {
+    pub(crate) fn new(
+        id: SourceId,
+        head: &[u8],
+        reader: &'r mut dyn Read,
+        out: &Outlet,
+        resume: Option<Resume>,
+    ) -> Self {
         let mut window = out.pool.take();
         window.extend_from_slice(head);
+        let resume = resume.unwrap_or_else(|| Resume {
+            offset: 0,
+            line: 1,
+            hash: Sha256::new(),
+            csv_header: None,
+            head_sha256: [0; 32],
+        });
+        let state = match resume.csv_header {
+            Some(header) => State::Csv(Arc::new(header)),
+            None => State::Lines,
+        };
         Stream {
             reader,
             window,
             id,
-            offset: 0,
-            line: 1,
-            hash: Sha256::new(),
+            offset: resume.offset,
+            line: resume.line,
+            hash: resume.hash,
+            head: HeadHash::default(),
             ended: false,
             problem: None,
-            state: State::Lines,
+            state,
         }
     }
 
     /// Gives out all pieces.
-    pub(crate) fn run(mut self, out: &mut Outlet) -> Result<SourceEnd, Stopped> {
+    pub(crate) fn run(mut self, out: &mut Outlet) -> Result<Streamed, Stopped> {
         let (piece_bytes, record_max) = (out.options.piece_bytes, out.options.record_max);
         let mut want = piece_bytes;
         loop {
@@ -103,10 +132,10 @@ impl<'r> Stream<'r> {
                 }
             }
         }
-        Ok(SourceEnd {
-            id: self.id,
+        Ok(Streamed {
             size: self.offset,
             sha256: self.hash.finalize().into(),
+            head_sha256: self.head.finish(),
             problem: self.problem,
         })
     }
@@ -196,7 +225,7 @@ impl<'r> Stream<'r> {
     fn fill(&mut self, want: usize) {
         while !self.ended && self.window.len() < want {
             let room = want - self.window.len();
-            self.window.reserve(room);
+            self.window.reserve_exact(room);
             match (&mut *self.reader).take(room as u64).read_to_end(&mut self.window) {
                 Ok(0) => self.ended = true,
                 Ok(_) => {}
@@ -215,6 +244,7 @@ impl<'r> Stream<'r> {
         let mut bytes = std::mem::replace(&mut self.window, next);
         bytes.truncate(cut.end);
         self.hash.update(&bytes);
+        self.head.update(&bytes);
         let lines = cut::newlines(&bytes);
         let cut_last = self.ended && self.window.is_empty() && bytes.last() != Some(&b'\n');
         let counts = (cut.end as u64, lines, lines + u64::from(cut_last));
@@ -256,6 +286,7 @@ impl<'r> Stream<'r> {
             let end = found.map_or(self.window.len(), |at| at + 1);
             let passed = self.window.get(..end).unwrap_or_default();
             self.hash.update(passed);
+            self.head.update(passed);
             length += end as u64;
             lines += u64::from(found.is_some());
             self.window.drain(..end);

@@ -10,4 +10,5 @@ mod corpus;
 mod fixtures;
 mod hunt;
 mod investigate;
+mod pack;
 mod pivots;

@@ -43,6 +43,10 @@ const MAX_USES: usize = 5000;
 const MAX_REFUSALS: usize = 500;
 /// More events that say whose an address was than this are not looked at.
 const MAX_PROOF: usize = 24;
+/// How soon after a refusal another identity counts as a switch, in microseconds.
+const SOON: i64 = 3_600_000_000;
+/// Who sends no credential.
+const ANONYMOUS: &str = "system:anonymous";
 
 impl Trail<'_> {
     /// Follows an address: refusals and strange identities, by the owner of that moment.
@@ -61,7 +65,8 @@ impl Trail<'_> {
         for event in denied {
             let Some(time) = event.time else { continue };
             let owner = ledger.owner_at(&self.cluster, address, time);
-            if matches!(owner, Owner::Shared(_) | Owner::Balancer(_) | Owner::Loopback) {
+            let nobodys = matches!(owner, Owner::Shared(_) | Owner::Balancer(_) | Owner::Loopback);
+            if nobodys && self.clue_address.as_deref() != Some(text) {
                 others += 1;
                 continue;
             }
@@ -81,6 +86,10 @@ impl Trail<'_> {
                     format!(
                         "refused from {text}, the address of node {node}: which pod it was cannot be told"
                     ),
+                ),
+                Owner::Shared(why) | Owner::Balancer(why) => (
+                    Confidence::Low,
+                    format!("refused from {text}, which identifies nobody ({why})"),
                 ),
                 _ => (
                     Confidence::Medium,
@@ -136,6 +145,7 @@ impl Trail<'_> {
             );
         }
         self.own_identity_after_refusals(text)?;
+        self.switch_behind_nobody(text, address)?;
         self.judge_owners(text, address, &owners, &times)?;
         if times.is_empty() && self.claims(text)? == 0 {
             let what = if others == 0 {
@@ -155,7 +165,7 @@ impl Trail<'_> {
         event: &TimelineEvent,
         owner: &Owner<'_>,
     ) -> Result<bool, SearchError> {
-        if event.user.is_empty() || event.user == "system:anonymous" {
+        if event.user.is_empty() || event.user == ANONYMOUS {
             return Ok(true);
         }
         let Some(key) = self.key_of(event)? else { return Ok(false) };
@@ -188,7 +198,7 @@ impl Trail<'_> {
         let mut done: BTreeSet<(String, String)> = BTreeSet::new();
         for event in refused {
             let identity = (event.user.clone(), event.user_agent.clone());
-            if event.user == "system:anonymous" || event.user.is_empty() || !done.insert(identity) {
+            if event.user == ANONYMOUS || event.user.is_empty() || !done.insert(identity) {
                 continue;
             }
             let question = all(vec![
@@ -197,7 +207,7 @@ impl Trail<'_> {
                 question::is("userAgent", &event.user_agent),
             ]);
             let Some(since) = event.time else { continue };
-            let until = Timestamp(since.0.saturating_add(3_600_000_000));
+            let until = Timestamp(since.0.saturating_add(SOON));
             let why = format!(
                 "the same identity with the same agent as in the refusals from {text}, within an hour"
             );
@@ -205,6 +215,39 @@ impl Trail<'_> {
                 let role = if next.failed() { Role::Denied } else { Role::Use };
                 self.take(next, role, Confidence::Medium, &why, &question);
             }
+        }
+        Ok(())
+    }
+
+    /// The identity switch at an address whose owner nobody can name: a credential that turned up
+    /// there soon after the refusals, and that is used from elsewhere as well.
+    fn switch_behind_nobody(&mut self, text: &str, address: IpAddr) -> Result<(), SearchError> {
+        let refused = self.found.values().filter(|found| {
+            found.role == Role::Denied
+                && found.event.peer() == text
+                && found.event.user == ANONYMOUS
+        });
+        let Some(first) = refused.filter_map(|found| found.event.time).min() else { return Ok(()) };
+        let owner = self.ledgers.addresses.owner_at(&self.cluster, address, first);
+        if matches!(owner, Owner::Pod(..) | Owner::Node(_) | Owner::Loopback) {
+            return Ok(());
+        }
+        let soon = Timestamp(first.0.saturating_add(SOON));
+        let mut switched = Vec::new();
+        for credential in self.credentials() {
+            let here =
+                |peer: &Option<String>| peer.as_deref().and_then(parse_address) == Some(address);
+            let first_here =
+                credential.origins.iter().filter(|o| here(&o.peer)).filter_map(|o| o.first).min();
+            let elsewhere = credential.origins.iter().any(|o| o.peer.is_some() && !here(&o.peer));
+            if let Some(onset) = first_here.filter(|time| *time >= first && *time < soon) {
+                if elsewhere && credential.user != ANONYMOUS && !Self::is_astray(credential) {
+                    switched.push((credential.key.clone(), onset));
+                }
+            }
+        }
+        for (key, onset) in switched {
+            self.follow_uses_since(&key, onset, Confidence::Low)?;
         }
         Ok(())
     }
@@ -433,10 +476,12 @@ impl Trail<'_> {
         let usual: BTreeSet<String> =
             events.iter().filter(before).map(|event| event.user_agent.clone()).collect();
         let question = credential.question();
+        let bound = credential.bound();
         for event in events {
             if event.time.is_some_and(|time| time >= since) && !usual.contains(&event.user_agent) {
-                let why = "the same credential, with an agent it was not used with before";
+                let why = "the credential that turned up after the refusals, with an agent it was not used with before";
                 self.open_from_use(&event);
+                self.veil(&bound, &event);
                 self.take(event, Role::Use, confidence, why, &question);
             }
         }
@@ -516,6 +561,14 @@ impl Trail<'_> {
         }
         self.suspect(credential, onset);
         self.mint_of(credential)
+    }
+
+    /// Remembers an address and agent that identify nobody.
+    fn veil(&mut self, bound: &Bound<'_>, event: &TimelineEvent) {
+        let judgement = self.judge_event(bound, event);
+        if matches!(judgement, Judgement::Shared | Judgement::Undecidable(_)) {
+            self.veiled.insert((event.peer().to_owned(), event.user_agent.clone()));
+        }
     }
 
     /// What an event of the story leads to: the binding that allowed it.
@@ -621,7 +674,7 @@ impl Trail<'_> {
 
     /// Follows a user by its name where nothing better names it.
     pub(super) fn follow_user(&mut self, name: &str, sure: bool) -> Result<(), SearchError> {
-        if name == "system:anonymous" {
+        if name == ANONYMOUS {
             let question = all(vec![Self::user_question(name), refused()]);
             let peers = self.ask.values(question, crate::event::field::Field::Peer)?;
             for (address, _) in peers.into_iter().take(20) {

@@ -161,6 +161,7 @@ fn tell(mut trail: Trail<'_>, clue: &Clue, start: &str) -> Result<Story, SearchE
         steps: steps::steps_of(&trail.ask, trail.found.values())?,
         ..Story::default()
     };
+    steps::mark_takeovers(&mut story.steps);
     story.group(steps::conclude);
     story.hypotheses = hypothesis::hypotheses(&trail)?;
     story.consequences = consequence::reactions(&mut trail)?;

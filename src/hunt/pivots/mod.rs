@@ -1,8 +1,30 @@
 //! One file per pivot.
 
+pub mod anonymous;
+pub mod around;
+pub mod blast;
+pub mod bruteforce;
 pub mod credential;
 pub mod exec;
+pub mod foreign;
+pub mod impersonation;
 pub mod ip;
+pub mod kubevirt;
+pub mod login;
+pub mod mounts;
+pub mod network;
+pub mod node;
+pub mod node_debug;
+pub mod object;
+pub mod payload;
+pub mod peers;
+pub mod persistence;
 pub mod pod;
+pub mod port_forward;
+pub mod privileged;
+pub mod rare;
+pub mod rbac;
+pub mod scc;
 pub mod secrets;
+pub mod tampering;
 pub mod user;

@@ -98,7 +98,7 @@ fn pairs_of(text: &str, pairs: &mut Vec<(String, String)>) {
 
 /// Decodes `2F62696E00...`; NULs become blanks.
 fn hex_text(text: &str) -> Option<String> {
-    if text.is_empty() || text.len() % 2 != 0 {
+    if text.is_empty() || !text.len().is_multiple_of(2) {
         return None;
     }
     let digits = text.as_bytes().chunks_exact(2);

@@ -50,7 +50,8 @@ fn event_of(time: &str, pairs: &[(String, String)]) -> Vec<u8> {
     let get = |key: &str| {
         // `<self>`, `<lookup>`, `<none>`, `<deferred>`, `<unknown>` stand for nothing.
         let value = pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())?;
-        (!value.is_empty() && !(value.starts_with('<') && value.ends_with('>'))).then_some(value)
+        let nothing = value.is_empty() || (value.starts_with('<') && value.ends_with('>'));
+        (!nothing).then_some(value)
     };
     let mut event = ObjectText::new();
     event.text("kind", "Event");

@@ -12,6 +12,9 @@ pub(crate) mod sevenz;
 pub(crate) mod tar;
 pub(crate) mod zip;
 
+/// Dictionaries larger than this are refused, in KiB; `xz -9` needs 64 MiB.
+const XZ_MEMORY_MAX: u32 = 256 << 10;
+
 /// Returns what decompresses `packed`; for an archive there is nothing to return.
 pub(crate) fn decoder<'r, R: BufRead + 'r>(
     container: Container,
@@ -20,7 +23,7 @@ pub(crate) fn decoder<'r, R: BufRead + 'r>(
     Ok(match container {
         Container::Gzip => Box::new(gzip::Gunzip::new(packed)),
         Container::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
-        Container::Xz => Box::new(lzma_rust2::XzReader::new(packed, true)),
+        Container::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY_MAX)),
         Container::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
         Container::Tar | Container::Zip | Container::SevenZip => {
             return Err(io::Error::other("an archive, not a stream"));

@@ -1,5 +1,6 @@
 //! tar: each member is a source of its own; links and devices are named and passed over.
 
+use std::io;
 use std::io::Read;
 
 use crate::event::time::Timestamp;
@@ -20,7 +21,7 @@ pub(crate) fn read(
         Err(error) => return unpacker.out.refuse(name, format!("tar: {error}")),
     };
     for entry in entries {
-        let mut entry = match entry {
+        let entry = match entry {
             Ok(entry) => entry,
             Err(error) => return unpacker.out.refuse(name, format!("tar: {error}")),
         };
@@ -34,6 +35,8 @@ pub(crate) fn read(
             let modified = entry.header().mtime().ok().and_then(|seconds| {
                 i64::try_from(seconds).ok()?.checked_mul(1_000_000).map(Timestamp)
             });
+            let size = entry.size();
+            let mut entry = Whole { inner: entry, left: size };
             if kind.is_gnu_sparse() {
                 // Holes cost nothing in the archive: they count as expansion.
                 let mut entry = unpacker.metered(entry);
@@ -56,4 +59,25 @@ pub(crate) fn read(
         }
     }
     Ok(())
+}
+
+/// A member that says so if it is shorter than its header promised.
+struct Whole<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        if read == 0 && self.left > 0 && !buffer.is_empty() {
+            let missing = std::mem::take(&mut self.left);
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                format!("the member is cut off: {missing} bytes are missing"),
+            ));
+        }
+        self.left = self.left.saturating_sub(read as u64);
+        Ok(read)
+    }
 }

@@ -1,0 +1,276 @@
+//! How fast evidence becomes an index, how large it gets and how much memory that takes.
+//!
+//! `cargo bench --bench ingest -- [--events N] [--seed S] [--days D] [--dir DIR]`
+//! `cargo bench --bench ingest -- --growth 1000000,4000000,16000000`
+//!
+//! Measured: plain lines with one worker and with two, gzip, and a must-gather-like tar.gz of gzip
+//! members; each in a process of its own, so that CPU seconds and peak memory are its own.
+//! Corpus: the generated day of `benches/corpus`, `--events` of about 1,300 bytes.
+//! Notes: the rate for compressed input is also told without the decompressor's own time; every
+//! run asserts its tally and the counts of the planted needles.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(clippy::panic, clippy::print_stderr)]
+
+mod corpus;
+mod measure;
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::io::Read;
+use std::io::Write;
+use std::path::Path;
+
+use audithound::event::time::TimeRange;
+use audithound::index::build::BuildOptions;
+use audithound::index::build::Quiet;
+use audithound::index::build::build;
+use audithound::query::parse::ParseOptions;
+use audithound::query::parse::parse;
+use audithound::search::indexed::open;
+use corpus::CorpusOptions;
+use corpus::Generated;
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use measure::Args;
+use measure::Workplace;
+use serde_json::Value;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let args = Args::take();
+    if let Some(words) = args.after("--child-build") {
+        return child_build(&words[0], &words[1], words[2].parse().unwrap());
+    }
+    if let Some(words) = args.after("--child-unpack") {
+        return child_unpack(&words[0]);
+    }
+    let steps: String = args.value("--growth", String::new());
+    if steps.is_empty() {
+        rates(&args);
+    } else {
+        let steps: Vec<u64> = steps.split(',').map(|step| step.parse().unwrap()).collect();
+        growth(&args, &steps);
+    }
+}
+
+fn options(args: &Args, events: u64) -> CorpusOptions {
+    CorpusOptions {
+        seed: args.value("--seed", 1),
+        events,
+        // A million events are a day of a mid-sized cluster.
+        days: args.value("--days", (events as f64 / 1e6).max(0.1)),
+        ..CorpusOptions::default()
+    }
+}
+
+fn write_plain(options: &CorpusOptions, path: &Path) -> Generated {
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(path).unwrap());
+    let generated = corpus::generate(options, &mut |line| {
+        out.write_all(line).unwrap();
+        out.write_all(b"\n").unwrap();
+    });
+    out.flush().unwrap();
+    generated
+}
+
+/// Packs a plain corpus as `.gz`, and as a tar.gz of gzip members of 100 MB each.
+fn write_packed(plain: &Path, gz: &Path, tgz: &Path) {
+    let mut source = File::open(plain).unwrap();
+    let mut out = GzEncoder::new(BufWriter::new(File::create(gz).unwrap()), Compression::fast());
+    std::io::copy(&mut source, &mut out).unwrap();
+    out.finish().unwrap().flush().unwrap();
+    let text = std::fs::read(plain).unwrap();
+    let file = BufWriter::new(File::create(tgz).unwrap());
+    let mut tar = tar::Builder::new(GzEncoder::new(file, Compression::fast()));
+    let (mut rest, mut number) = (text.as_slice(), 0);
+    while !rest.is_empty() {
+        let cut = rest.get(..100_000_000).map_or(rest.len(), |part| {
+            memchr::memrchr(b'\n', part).map_or(rest.len(), |at| at + 1)
+        });
+        let mut member = GzEncoder::new(Vec::new(), Compression::fast());
+        member.write_all(&rest[..cut]).unwrap();
+        let bytes = member.finish().unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        let name = format!("audit_logs/kube-apiserver/cp-0-audit-{number:04}.log.gz");
+        tar.append_data(&mut header, name, bytes.as_slice()).unwrap();
+        (rest, number) = (&rest[cut..], number + 1);
+    }
+    tar.into_inner().unwrap().finish().unwrap().flush().unwrap();
+}
+
+fn child_build(path: &str, dir: &str, threads: usize) {
+    let options = BuildOptions {
+        paths: vec![path.into()],
+        dir: dir.into(),
+        threads,
+        memory: 512 << 20,
+        cluster: None,
+        range: TimeRange::ALL,
+    };
+    let summary = build(&options, &Quiet).unwrap();
+    let c = &summary.counts;
+    assert_eq!(c.records, c.events + c.blank + c.rejected + c.duplicates + c.outside);
+    println!(
+        "{}",
+        serde_json::json!({
+            "events": c.events, "rejected": c.rejected, "duplicates": c.duplicates,
+            "wall": summary.elapsed.as_secs_f64(), "cpu": measure::cpu_seconds(),
+            "memory": measure::peak_memory(), "stages": summary.stages,
+        })
+    );
+}
+
+/// Only unpacks, also the members of a tarball: what the decompressor alone takes.
+fn child_unpack(path: &str) {
+    let mut unpacked = MultiGzDecoder::new(File::open(path).unwrap());
+    if path.ends_with(".gz") {
+        std::io::copy(&mut unpacked, &mut std::io::sink()).unwrap();
+    } else {
+        let mut tar = tar::Archive::new(unpacked);
+        for entry in tar.entries().unwrap() {
+            let mut member = Vec::new();
+            entry.unwrap().read_to_end(&mut member).unwrap();
+            std::io::copy(&mut MultiGzDecoder::new(member.as_slice()), &mut std::io::sink())
+                .unwrap();
+        }
+    }
+    println!("{}", serde_json::json!({ "cpu": measure::cpu_seconds() }));
+}
+
+fn measured(path: &Path, dir: &Path, threads: usize, events: u64) -> Value {
+    let _ = std::fs::remove_dir_all(dir);
+    let (path, dir) = (path.display().to_string(), dir.display().to_string());
+    let told = measure::child(&["--child-build", &path, &dir, &threads.to_string()]);
+    assert_eq!(told["events"], events, "{path}");
+    assert_eq!((told["rejected"].clone(), told["duplicates"].clone()), (0.into(), 0.into()));
+    told
+}
+
+/// Asks the index for every needle.
+fn assert_counts(dir: &Path, generated: &Generated) {
+    let searcher = open(dir).unwrap();
+    for (ask, count) in generated.questions() {
+        let question = parse(&ask, &ParseOptions::default()).unwrap();
+        assert_eq!(searcher.count(&question, TimeRange::ALL).unwrap(), count, "{ask}");
+    }
+}
+
+fn rates(args: &Args) {
+    let events = args.value("--events", 200_000);
+    let place = Workplace::new(args, "ingest");
+    let (plain, gz, tgz) = (place.path("a.log"), place.path("a.log.gz"), place.path("a.tgz"));
+    let generated = write_plain(&options(args, events), &plain);
+    write_packed(&plain, &gz, &tgz);
+    let (raw, dir) = (generated.counts.bytes as f64, place.path("a.index"));
+    println!("{events} events, {:.0} MB raw\n", raw / 1e6);
+    let (mut rows, mut stages) = (Vec::new(), Vec::new());
+    for (name, path, threads) in [
+        ("plain, 1 worker", &plain, 1),
+        ("plain, 2 workers", &plain, 2),
+        ("gz, 2 workers", &gz, 2),
+        ("tar.gz of gz, 2 workers", &tgz, 2),
+    ] {
+        let told = measured(path, &dir, threads, events);
+        let number = |key: &str| told[key].as_f64().unwrap();
+        let unpack = if path == &plain {
+            0.0
+        } else {
+            let path = path.display().to_string();
+            measure::child(&["--child-unpack", &path])["cpu"].as_f64().unwrap()
+        };
+        assert_counts(&dir, &generated);
+        let (cpu, wall) = (number("cpu"), number("wall"));
+        rows.push(vec![
+            name.to_string(),
+            format!("{:.1}", raw / 1e6 / cpu),
+            format!("{:.1}", raw / 1e6 / (cpu - unpack).max(0.01)),
+            format!("{:.1}", raw / 1e6 / wall),
+            format!("{:.0}", events as f64 / wall),
+            format!("{:.2}", 100.0 * measure::size_of(&dir) as f64 / raw),
+            format!("{:.0}", number("memory") / 1e6),
+        ]);
+        let of = |at: usize| format!("{:.2}", told["stages"][at].as_f64().unwrap_or(0.0) / 1e9);
+        let mut row = vec![name.to_string(), format!("{unpack:.2}")];
+        row.extend((0..4).map(of));
+        row.push(format!("{cpu:.2}"));
+        stages.push(row);
+    }
+    measure::table(
+        &[
+            "index",
+            "MB/s per CPU-second",
+            "without unpacking",
+            "MB/s wall",
+            "events/s wall",
+            "% of raw",
+            "peak MB",
+        ],
+        &rows,
+    );
+    measure::table(
+        &[
+            "seconds",
+            "unpack (alone)",
+            "parse",
+            "dedupe, with waiting",
+            "store",
+            "write, with waiting",
+            "CPU in all",
+        ],
+        &stages,
+    );
+}
+
+fn growth(args: &Args, steps: &[u64]) {
+    let place = Workplace::new(args, "growth");
+    let (plain, dir) = (place.path("a.log"), place.path("a.index"));
+    let mut rows = Vec::new();
+    for &events in steps {
+        let generated = write_plain(&options(args, events), &plain);
+        let told = measured(&plain, &dir, 2, events);
+        assert_counts(&dir, &generated);
+        let _ = std::fs::remove_file(&plain);
+        let raw = generated.counts.bytes as f64;
+        let searcher = open(&dir).unwrap();
+        let day = TimeRange {
+            since: Some(audithound::event::time::Timestamp(corpus::START)),
+            until: Some(audithound::event::time::Timestamp(corpus::START + 86_400_000_000)),
+        };
+        let mut times = measure::Times::default();
+        for user in generated.vocabulary.users.iter().cycle().take(300) {
+            let question =
+                parse(&format!("user:{user} AND code:>=400"), &ParseOptions::default()).unwrap();
+            times.take(|| searcher.count(&question, day).unwrap());
+        }
+        rows.push(vec![
+            format!("{events}"),
+            format!("{:.0}", raw / 1e6),
+            format!("{:.1}", raw / 1e6 / told["cpu"].as_f64().unwrap()),
+            format!("{:.1}", raw / 1e6 / told["wall"].as_f64().unwrap()),
+            format!("{:.2}", 100.0 * measure::size_of(&dir) as f64 / raw),
+            format!("{:.0}", told["memory"].as_f64().unwrap() / 1e6),
+            format!("{:.2}", times.percentile(50)),
+            format!("{:.2}", times.percentile(99)),
+        ]);
+        measure::table(
+            &[
+                "events",
+                "MB raw",
+                "MB/s per CPU-second",
+                "MB/s wall",
+                "% of raw",
+                "peak MB",
+                "one day p50 ms",
+                "p99 ms",
+            ],
+            &rows,
+        );
+    }
+}

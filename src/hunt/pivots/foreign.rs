@@ -1,0 +1,134 @@
+//! `foreign [USER]`: allowed reads of Secrets and ConfigMaps outside the identity's own namespace.
+
+use crate::event::field::Field;
+use crate::hunt::answer::Answer;
+use crate::hunt::error::HuntError;
+use crate::hunt::pivot::Pivot;
+use crate::hunt::pivot::PivotContext;
+use crate::hunt::pivot_requests as table;
+use crate::hunt::pivots::user::tally;
+use crate::hunt::pivots::user::user_name;
+use crate::ledger::question::all;
+use crate::ledger::question::any;
+use crate::ledger::question::is;
+use crate::ledger::question::not;
+use crate::ledger::question::starts;
+use crate::ledger::request::Outcome;
+use crate::ledger::request::Request;
+use crate::ledger::usage::service_account;
+use crate::query::ast::QueryAst;
+use crate::query::platform::platform_identities;
+
+/// See the file's text.
+#[derive(Debug)]
+pub struct Foreign;
+
+impl Pivot for Foreign {
+    fn name(&self) -> &'static str {
+        "foreign"
+    }
+
+    fn about(&self) -> &'static str {
+        "allowed reads of Secrets and ConfigMaps outside the own namespace of an identity"
+    }
+
+    fn arguments(&self) -> &'static str {
+        "[USER]"
+    }
+
+    fn run(&self, context: &PivotContext<'_>, arguments: &[String]) -> Result<Answer, HuntError> {
+        let user = table::optional_argument(self, arguments)?.map(user_name);
+        let mut parts = vec![
+            any("resource", &["secrets", "configmaps"]),
+            any("verb", &["get", "list", "watch"]),
+            starts("user", "system:serviceaccount:"),
+        ];
+        parts.extend(user.as_ref().map(|user| is("user", user)));
+        let question = context.refined(QueryAst::all_of(parts));
+        let mut answer = context.answer(self, &question);
+        let platform = platform_identities();
+        let others = match user {
+            Some(_) => question.clone(),
+            None => all([question.clone(), not(platform.clone())]),
+        };
+        let requests = context.requests(&mut answer, &others, &[])?;
+        let foreign: Vec<&Request> = requests
+            .iter()
+            .filter(|request| !matches!(request.outcome, Outcome::Failed(_)))
+            .filter(|request| is_foreign(request.get("user"), request.get("objectRef.namespace")))
+            .collect();
+        answer.summary = format!("{} reads outside the own namespace", foreign.len());
+        answer.sections.push(tally(
+            foreign.iter().copied(),
+            "by identity and namespace",
+            "read",
+            |request| {
+                let what = format!(
+                    "{} reads {} of {}",
+                    request.get("user").unwrap_or_default(),
+                    request.get("resource").unwrap_or_default(),
+                    request.get("objectRef.namespace").unwrap_or("the whole cluster")
+                );
+                vec![(what, String::new())]
+            },
+        ));
+        let columns = [
+            table::TIME,
+            table::USER,
+            table::VERB,
+            table::RESOURCE,
+            table::NAMESPACE,
+            table::NAME,
+            table::CODE,
+            table::OUTCOME,
+            table::PEER,
+            table::OWNER,
+            table::AGENT,
+            table::ALLOWED_BY,
+        ];
+        answer.sections.push(context.table("requests", foreign, &columns));
+        let counted = platform_reads(context, &all([question, platform]))?;
+        if !context.options.no_platform && !counted.rows.is_empty() {
+            answer.sections.push(counted);
+        }
+        Ok(answer)
+    }
+}
+
+/// The namespace of a service account is its own; a read of all namespaces is foreign.
+fn is_foreign(user: Option<&str>, namespace: Option<&str>) -> bool {
+    match user.and_then(service_account) {
+        Some((own, _)) => namespace != Some(own),
+        None => false,
+    }
+}
+
+/// The platform's own operators read across namespaces by design: counted, not listed.
+fn platform_reads(
+    context: &PivotContext<'_>,
+    question: &QueryAst,
+) -> Result<crate::hunt::answer::Section, HuntError> {
+    let mut section = table::section(
+        "by the platform itself",
+        &["user", "resource", "namespace", "events", "first", "last"],
+    );
+    let fields = [
+        Field::path("user.username"),
+        Field::path("objectRef.resource"),
+        Field::path("objectRef.namespace"),
+    ];
+    for row in context.evidence.top(question, context.range, &fields, None, 1)? {
+        let user = row.values.first().cloned().flatten();
+        let namespace = row.values.get(2).cloned().flatten();
+        if is_foreign(user.as_deref(), namespace.as_deref()) {
+            let mut cells: Vec<_> = row.values.into_iter().map(Into::into).collect();
+            cells.extend([
+                i64::try_from(row.count).unwrap_or(i64::MAX).into(),
+                row.first.into(),
+                row.last.into(),
+            ]);
+            table::push(&mut section, cells, Vec::new());
+        }
+    }
+    Ok(section)
+}

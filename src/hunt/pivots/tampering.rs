@@ -1,0 +1,127 @@
+//! `tampering [USER]`: changed ConfigMaps and Secrets, and changes to what would have told of it.
+
+use crate::event::field::Field;
+use crate::hunt::answer::Answer;
+use crate::hunt::error::HuntError;
+use crate::hunt::pivot::Pivot;
+use crate::hunt::pivot::PivotContext;
+use crate::hunt::pivot_requests as table;
+use crate::hunt::pivots::user::user_name;
+use crate::ledger::question::all;
+use crate::ledger::question::any;
+use crate::ledger::question::either;
+use crate::ledger::question::is;
+use crate::query::ast::QueryAst;
+use crate::query::platform::platform_identities;
+
+/// See the file's text.
+#[derive(Debug)]
+pub struct Tampering;
+
+impl Pivot for Tampering {
+    fn name(&self) -> &'static str {
+        "tampering"
+    }
+
+    fn about(&self) -> &'static str {
+        "changed configuration and secrets, and changes to audit, logging and defence"
+    }
+
+    fn arguments(&self) -> &'static str {
+        "[USER]"
+    }
+
+    fn run(&self, context: &PivotContext<'_>, arguments: &[String]) -> Result<Answer, HuntError> {
+        let user = table::optional_argument(self, arguments)?.map(user_name);
+        let configuration = all([
+            any("resource", &["configmaps", "secrets"]),
+            any("verb", &["update", "patch", "delete", "deletecollection"]),
+        ]);
+        let defence = either([
+            all([
+                any("resource", &DEFENCE),
+                any("verb", &["create", "update", "patch", "delete", "deletecollection"]),
+            ]),
+            all([any("resource", &TRACES), any("verb", &["delete", "deletecollection"])]),
+        ]);
+        let mut parts = vec![either([configuration, defence])];
+        parts.extend(user.map(|user| is("who", &user)));
+        let question = context.refined(QueryAst::all_of(parts));
+        let mut answer = context.answer(self, &question);
+        // The platform rewrites its own configuration all day: counted, not listed.
+        let platform = platform_identities();
+        let others = QueryAst::all_of(vec![question.clone(), platform.clone().negated()]);
+        let requests = context.requests(&mut answer, &others, &[])?;
+        answer.summary = format!("{} by others than the platform", table::counted(&requests));
+        let columns = [
+            table::TIME,
+            table::USER,
+            table::AS,
+            table::VERB,
+            table::RESOURCE,
+            table::NAMESPACE,
+            table::NAME,
+            table::CODE,
+            table::OUTCOME,
+            table::PEER,
+            table::AGENT,
+            table::CREDENTIAL,
+        ];
+        let (defence, configuration): (Vec<&_>, Vec<&_>) = requests.iter().partition(|request| {
+            !matches!(request.get("resource"), Some("configmaps" | "secrets"))
+        });
+        answer.sections.push(context.table("configuration and secrets", configuration, &columns));
+        answer.sections.push(context.table("audit, logging and defence", defence, &columns));
+        let by_platform = QueryAst::all_of(vec![question, platform]);
+        let fields = [Field::path("user.username"), Field::path("objectRef.resource")];
+        let mut counted = table::section(
+            "by the platform itself",
+            &["user", "resource", "events", "first", "last"],
+        );
+        for row in context.evidence.top(&by_platform, context.range, &fields, None, 1)? {
+            let mut values = row.values.into_iter();
+            table::push(
+                &mut counted,
+                vec![
+                    values.next().flatten().into(),
+                    values.next().flatten().into(),
+                    i64::try_from(row.count).unwrap_or(i64::MAX).into(),
+                    row.first.into(),
+                    row.last.into(),
+                ],
+                Vec::new(),
+            );
+        }
+        if !context.options.no_platform && !counted.rows.is_empty() {
+            answer.sections.push(counted);
+        }
+        Ok(answer)
+    }
+}
+
+/// What would have told of an attack, or stopped it (hunts.md, 132 to 138).
+const DEFENCE: [&str; 20] = [
+    "apiservers",
+    "kubeapiservers",
+    "openshiftapiservers",
+    "clusterlogforwarders",
+    "clusterloggings",
+    "lokistacks",
+    "mutatingwebhookconfigurations",
+    "validatingwebhookconfigurations",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+    "networkpolicies",
+    "adminnetworkpolicies",
+    "baselineadminnetworkpolicies",
+    "egressfirewalls",
+    "constrainttemplates",
+    "clusterpolicies",
+    "securedclusters",
+    "centrals",
+    "alertmanagerconfigs",
+    "prometheusrules",
+];
+
+/// Traces whose deletion hides something.
+const TRACES: [&str; 2] = ["events", "pods"];
