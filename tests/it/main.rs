@@ -10,4 +10,6 @@ mod corpus;
 mod fixtures;
 mod hunt;
 mod investigate;
+mod pack;
 mod pivots;
+mod state;
