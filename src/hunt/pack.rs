@@ -71,7 +71,9 @@ mod tests {
             }
         }
         for rule in &set.rules {
-            assert_eq!(rule.cannot_match(), Vec::<String>::new(), "{}", rule.meta.file);
+            // Only what waits for the reader's own list cannot be asked yet.
+            let waits = rule.meta.own("placeholders").is_some();
+            assert_eq!(rule.cannot_match().is_empty(), !waits, "{}", rule.meta.file);
             assert_eq!(crate::sigma::logsource::not_applicable(&rule.logsource), None);
         }
         for correlation in &set.correlations {

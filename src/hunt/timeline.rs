@@ -191,6 +191,11 @@ impl TimelineEvent {
         self.code.is_some_and(|code| code >= 400)
     }
 
+    /// Whether the authenticator or the authorizer refused it.
+    pub fn refused(&self) -> bool {
+        matches!(self.code, Some(401 | 403))
+    }
+
     /// `resource/subresource`, or the path of a request that names no resource.
     pub fn what(&self) -> String {
         if self.resource.is_empty() {

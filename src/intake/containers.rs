@@ -289,6 +289,32 @@ fn folders_are_walked_in_order_and_only_files_are_read() {
     }
 }
 
+#[test]
+fn the_number_of_lanes_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..20 {
+        let bytes = log(number * 100..number * 100 + number);
+        let bytes = match number % 4 {
+            0 => bytes,
+            1 => gzip(&bytes),
+            2 => tar(&[("a", &bytes), ("b", &bytes)]),
+            _ => b"PK\x03\x04broken".to_vec(),
+        };
+        fs::write(folder.path().join(format!("{number:02}")), bytes).unwrap();
+    }
+    let read = |lanes| {
+        let options = ReadOptions { lanes, piece_bytes: 500, ..ReadOptions::default() };
+        run(&[folder.path().to_path_buf()], options)
+    };
+    let one = read(1);
+    assert_eq!((one.files, one.refused.len(), one.sources.len()), (20, 5, 20));
+    for lanes in [2, 7, 40] {
+        let many = read(lanes);
+        assert_eq!((&one.seen, &one.sources), (&many.seen, &many.sources), "{lanes}");
+        assert_eq!((one.tally, &one.refused), (many.tally, &many.refused));
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_fifo_is_read_like_a_file() {

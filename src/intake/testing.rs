@@ -9,6 +9,7 @@ use crate::event::place::Flag;
 use crate::event::place::Origin;
 use crate::event::place::SourceId;
 use crate::event::time::Timestamp;
+use crate::source::Mode;
 use crate::source::Piece;
 use crate::source::ReadItem;
 use crate::source::ReadOptions;
@@ -128,14 +129,19 @@ pub(crate) fn run(paths: &[PathBuf], options: ReadOptions) -> Run {
     for item in Reader::open(paths, options).unwrap() {
         match item {
             ReadItem::Start(start) => {
+                assert_eq!(start.id.0 as usize, run.sources.len());
                 current = SourceInfo::clone(&start);
                 (offset, line) = (0, 1);
                 run.sources.push(start.name.clone());
             }
             ReadItem::Piece(piece) => {
+                assert_eq!(piece.source, current.id);
                 assert_eq!((piece.offset, piece.line), (offset, line));
                 offset += piece.length;
-                line += memchr::memchr_iter(b'\n', &piece.bytes).count() as u64;
+                line += match piece.mode {
+                    Mode::Oversized => piece.lines,
+                    _ => memchr::memchr_iter(b'\n', &piece.bytes).count() as u64,
+                };
                 run.tally += read_piece(&mut reader, &piece, &current, &mut run.seen);
             }
             ReadItem::End(end) => {
@@ -144,6 +150,7 @@ pub(crate) fn run(paths: &[PathBuf], options: ReadOptions) -> Run {
                 run.problems.extend(end.problem);
             }
             ReadItem::File(file) => {
+                assert_eq!((file.first.0 + file.sources) as usize, run.sources.len());
                 run.files += 1;
                 run.problems.extend(file.problem);
             }

@@ -191,6 +191,9 @@ fn judge(node: &Judge, scope: Scope<'_, '_>, zone: Zone) -> bool {
             paths.iter().any(|path| scope_nodes(scope, path, &mut not_null))
         }
         Judge::Value { field, test } => match scope {
+            Scope::Event(event) if *field == Field::Time => {
+                event.time.is_some_and(|time| test.accepts_time(time))
+            }
             Scope::Event(event) => {
                 field_values(event, field, zone).iter().any(|value| test.accepts(value))
             }
@@ -327,37 +330,50 @@ pub fn nodes_at<'t>(root: Json<'t>, path: &str, found: &mut dyn FnMut(Json<'t>) 
     if path.is_empty() {
         return found(root);
     }
-    let mut open: Vec<Level<'t, '_>> = Vec::with_capacity(8);
-    open.extend(Level::of(root, path));
-    while let Some(level) = open.last_mut() {
-        let deeper = match level {
-            Level::Keys(entries, rest) => match entries.next() {
-                None => {
-                    open.pop();
-                    continue;
-                }
-                Some((key, value)) => match behind_key(key, rest) {
-                    Some("") => {
-                        if found(value) {
-                            return true;
-                        }
-                        None
-                    }
-                    Some(rest) => rest.strip_prefix('.').and_then(|rest| Level::of(value, rest)),
-                    None => None,
-                },
-            },
-            Level::Items(elements, rest) => match elements.next() {
-                None => {
-                    open.pop();
-                    continue;
-                }
-                Some(element) => Level::of(element, rest),
-            },
+    // Only what lies deeper than the first level costs an allocation.
+    let mut outer: Vec<Level<'t, '_>> = Vec::new();
+    let Some(mut level) = Level::of(root, path) else { return false };
+    loop {
+        let deeper = match &mut level {
+            Level::Keys(entries, rest) => {
+                entries.next().map(|(key, value)| match behind_key(key, rest) {
+                    Some("") => Step::Found(value),
+                    Some(rest) => match rest.strip_prefix('.') {
+                        Some(rest) => Step::into(value, rest),
+                        None => Step::Past,
+                    },
+                    None => Step::Past,
+                })
+            }
+            Level::Items(elements, rest) => elements.next().map(|value| Step::into(value, rest)),
         };
-        open.extend(deeper);
+        match deeper {
+            Some(Step::Past) => {}
+            Some(Step::Found(value)) => {
+                if found(value) {
+                    return true;
+                }
+            }
+            Some(Step::Into(inner)) => outer.push(std::mem::replace(&mut level, inner)),
+            None => match outer.pop() {
+                Some(before) => level = before,
+                None => return false,
+            },
+        }
     }
-    false
+}
+
+/// What follows from one key or element.
+enum Step<'t, 'p> {
+    Past,
+    Found(Json<'t>),
+    Into(Level<'t, 'p>),
+}
+
+impl<'t, 'p> Step<'t, 'p> {
+    fn into(value: Json<'t>, rest: &'p str) -> Step<'t, 'p> {
+        Level::of(value, rest).map_or(Step::Past, Step::Into)
+    }
 }
 
 /// Returns what is left of `path` behind `key`, if it starts with it.

@@ -12,3 +12,5 @@ pub mod pack_words;
 pub mod question;
 pub mod scan;
 pub mod scan_paths;
+mod scan_question;
+mod scan_record;

@@ -1,19 +1,22 @@
 //! The reader: paths go in, sources and their pieces come out in a stable order.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::sync_channel;
-use std::thread::JoinHandle;
 
 use crate::event::place::SourceId;
 use crate::event::time::Timestamp;
 
+use super::before::Before;
+use super::before::History;
 use super::error::SourceError;
 use super::piece::Piece;
 use super::piece::SourceInfo;
 use super::unpack::Unpacker;
 use super::walk;
+use super::walk::Found;
 
 /// How to read, and what to refuse.
 #[derive(Clone, Debug)]
@@ -32,6 +35,10 @@ pub struct ReadOptions {
     pub held_max: u64,
     /// Pieces that may wait to be taken.
     pub ahead: usize,
+    /// Files that are read, decompressed and hashed at the same time; their items do not mix.
+    pub lanes: usize,
+    /// What was read before and need not be read again.
+    pub before: Arc<Before>,
     /// Number of the first source, for an index that has some already.
     pub first_id: SourceId,
 }
@@ -46,6 +53,9 @@ impl Default for ReadOptions {
             expansion_free: 1 << 30,
             held_max: 256 << 20,
             ahead: 2,
+            // One lane feeds some cores: inflating is several times faster than indexing.
+            lanes: std::thread::available_parallelism().map_or(1, |n| (n.get() / 4).clamp(1, 8)),
+            before: Arc::default(),
             first_id: SourceId(0),
         }
     }
@@ -103,17 +113,34 @@ pub struct FileEnd {
     pub first: SourceId,
     /// How many sources it held.
     pub sources: u32,
+    /// SHA-256 of its first 4096 bytes, or of all if it has fewer.
+    pub head_sha256: [u8; 32],
+    /// How it stands to what was read before.
+    pub history: History,
     /// Whether the file is the source itself, uncompressed, so that it can be read at an offset.
     pub plain: bool,
     /// What went wrong with the file as a whole.
     pub problem: Option<String>,
 }
 
-/// Reads ahead on a thread of its own; dropping it stops the thread.
-#[derive(Debug)]
+/// Reads ahead on threads of its own; dropping it stops them.
+///
+/// Each file has a lane: a thread and a channel.  Lanes run side by side, but their items are given
+/// out one file after the other, so what comes out does not depend on how many there are.
 pub struct Reader {
-    items: Option<Receiver<ReadItem>>,
-    thread: Option<JoinHandle<()>>,
+    options: ReadOptions,
+    found: Box<dyn Iterator<Item = Found> + Send>,
+    lanes: VecDeque<Receiver<ReadItem>>,
+    /// Sources of the files that were given out whole.
+    passed: u32,
+    /// Sources of the file that is given out.
+    started: u32,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reader of {} lanes, {} sources passed", self.lanes.len(), self.passed)
+    }
 }
 
 impl Reader {
@@ -123,39 +150,63 @@ impl Reader {
     /// A path that is not there, or no path at all.
     pub fn open(paths: &[PathBuf], options: ReadOptions) -> Result<Reader, SourceError> {
         walk::check(paths)?;
-        let (give, items) = sync_channel(options.ahead.max(1));
-        let paths = paths.to_vec();
-        let thread = std::thread::Builder::new()
-            .name("read".to_owned())
-            .spawn(move || {
-                let mut unpacker = Unpacker::new(options, give);
-                for path in &paths {
-                    for found in walk::walk(path) {
-                        if unpacker.read_found(found).is_err() {
-                            return;
-                        }
-                    }
-                }
-            })
-            .map_err(SourceError::Thread)?;
-        Ok(Reader { items: Some(items), thread: Some(thread) })
+        let owned: Vec<PathBuf> = paths.to_vec();
+        let found = Box::new(owned.into_iter().flat_map(|path| walk::walk(&path)));
+        let passed = options.first_id.0;
+        let mut reader = Reader { options, found, lanes: VecDeque::new(), passed, started: 0 };
+        reader.fill_lanes().map_err(SourceError::Thread)?;
+        Ok(reader)
+    }
+
+    /// Starts lanes for the next files.
+    fn fill_lanes(&mut self) -> std::io::Result<()> {
+        while self.lanes.len() < self.options.lanes.max(1) {
+            let Some(found) = self.found.next() else { break };
+            let (give, items) = sync_channel(self.options.ahead.max(1));
+            let options = self.options.clone();
+            let name = "read".to_owned();
+            // A closed channel stops the thread at its next piece; one that waits in a read (a
+            // FIFO nobody writes to) is left alone.
+            std::thread::Builder::new().name(name).spawn(move || {
+                let _ = Unpacker::new(options, give).read_found(found);
+            })?;
+            self.lanes.push_back(items);
+        }
+        Ok(())
+    }
+
+    /// Turns the numbers of sources, which each lane counts from 0, into those of the whole run.
+    fn number(&mut self, mut item: ReadItem) -> ReadItem {
+        let base = self.passed;
+        match &mut item {
+            ReadItem::Start(info) => {
+                self.started += 1;
+                let info = Arc::make_mut(info);
+                info.id = SourceId(base + info.id.0);
+            }
+            ReadItem::Piece(piece) => piece.source = SourceId(base + piece.source.0),
+            ReadItem::End(end) => end.id = SourceId(base + end.id.0),
+            ReadItem::File(file) => file.first = SourceId(base + file.first.0),
+            ReadItem::Refused { .. } => {}
+        }
+        item
     }
 }
 
 impl Iterator for Reader {
     type Item = ReadItem;
     fn next(&mut self) -> Option<ReadItem> {
-        self.items.as_ref()?.recv().ok()
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        // A closed channel stops the thread at its next piece; a read that blocks (a FIFO nobody
-        // writes to) is not waited for.
-        self.items = None;
-        if let Some(thread) = self.thread.take().filter(JoinHandle::is_finished) {
-            let _ = thread.join();
+        loop {
+            let lane = self.lanes.front()?;
+            if let Ok(item) = lane.recv() {
+                return Some(self.number(item));
+            }
+            self.lanes.pop_front();
+            self.passed += std::mem::take(&mut self.started);
+            if let Err(error) = self.fill_lanes() {
+                let reason = format!("cannot start a thread to read with: {error}");
+                return Some(ReadItem::Refused { name: "the next file".to_owned(), reason });
+            }
         }
     }
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use sha2::Digest;
 use sha2::Sha256;
 
+use super::before::HeadHash;
+use super::before::Resume;
 use super::brackets::Elements;
 use super::brackets::element_indent;
 use super::brackets::elements_end;
@@ -16,8 +18,8 @@ use super::cut;
 use super::piece::Mode;
 use super::piece::Piece;
 use super::piece::PieceBytes;
+use super::piece::Upto;
 use super::reader::ReadItem;
-use super::reader::SourceEnd;
 use super::unpack::Outlet;
 use super::unpack::Stopped;
 use crate::event::place::SourceId;
@@ -33,9 +35,19 @@ pub(crate) struct Stream<'r> {
     offset: u64,
     line: u64,
     hash: Sha256,
+    head: HeadHash,
     ended: bool,
     problem: Option<String>,
     state: State,
+}
+
+/// What is known about a stream after its last byte.
+#[derive(Clone, Debug)]
+pub(crate) struct Streamed {
+    pub(crate) size: u64,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) head_sha256: [u8; 32],
+    pub(crate) problem: Option<String>,
 }
 
 /// How the window is cut.
@@ -66,24 +78,42 @@ impl Cut {
 
 impl<'r> Stream<'r> {
     /// Makes a stream whose first bytes were read already.
-    pub(crate) fn new(id: SourceId, head: &[u8], reader: &'r mut dyn Read, out: &Outlet) -> Self {
+    pub(crate) fn new(
+        id: SourceId,
+        head: &[u8],
+        reader: &'r mut dyn Read,
+        out: &Outlet,
+        resume: Option<Resume>,
+    ) -> Self {
         let mut window = out.pool.take();
         window.extend_from_slice(head);
+        let resume = resume.unwrap_or_else(|| Resume {
+            offset: 0,
+            line: 1,
+            hash: Sha256::new(),
+            csv_header: None,
+            head_sha256: [0; 32],
+        });
+        let state = match resume.csv_header {
+            Some(header) => State::Csv(Arc::new(header)),
+            None => State::Lines,
+        };
         Stream {
             reader,
             window,
             id,
-            offset: 0,
-            line: 1,
-            hash: Sha256::new(),
+            offset: resume.offset,
+            line: resume.line,
+            hash: resume.hash,
+            head: HeadHash::default(),
             ended: false,
             problem: None,
-            state: State::Lines,
+            state,
         }
     }
 
     /// Gives out all pieces.
-    pub(crate) fn run(mut self, out: &mut Outlet) -> Result<SourceEnd, Stopped> {
+    pub(crate) fn run(mut self, out: &mut Outlet) -> Result<Streamed, Stopped> {
         let (piece_bytes, record_max) = (out.options.piece_bytes, out.options.record_max);
         let mut want = piece_bytes;
         loop {
@@ -103,10 +133,10 @@ impl<'r> Stream<'r> {
                 }
             }
         }
-        Ok(SourceEnd {
-            id: self.id,
+        Ok(Streamed {
             size: self.offset,
             sha256: self.hash.finalize().into(),
+            head_sha256: self.head.finish(),
             problem: self.problem,
         })
     }
@@ -196,7 +226,7 @@ impl<'r> Stream<'r> {
     fn fill(&mut self, want: usize) {
         while !self.ended && self.window.len() < want {
             let room = want - self.window.len();
-            self.window.reserve(room);
+            self.window.reserve_exact(room);
             match (&mut *self.reader).take(room as u64).read_to_end(&mut self.window) {
                 Ok(0) => self.ended = true,
                 Ok(_) => {}
@@ -215,6 +245,7 @@ impl<'r> Stream<'r> {
         let mut bytes = std::mem::replace(&mut self.window, next);
         bytes.truncate(cut.end);
         self.hash.update(&bytes);
+        self.head.update(&bytes);
         let lines = cut::newlines(&bytes);
         let cut_last = self.ended && self.window.is_empty() && bytes.last() != Some(&b'\n');
         let counts = (cut.end as u64, lines, lines + u64::from(cut_last));
@@ -236,6 +267,12 @@ impl<'r> Stream<'r> {
             length,
             lines,
             mode,
+            upto: Upto {
+                size: self.offset + length,
+                line: self.line + ends,
+                sha256: self.hash.clone().finalize().into(),
+                head_sha256: self.head.clone().finish(),
+            },
             bytes: PieceBytes::pooled(bytes, &out.pool),
             body,
         };
@@ -244,20 +281,25 @@ impl<'r> Stream<'r> {
         out.send(ReadItem::Piece(piece))
     }
 
-    /// Passes over a record that is longer than the limit, to the next line end.
+    /// Passes over a record that is longer than the limit: what of it is in the window, and the
+    /// rest of its last line.
     fn skip_long(&mut self, out: &mut Outlet) -> Result<(), Stopped> {
-        // Lines that end inside the window but start like the inside of a record are passed over
-        // with it: nothing in front of them was a record either.
         let kept = self.window.get(..OVERSIZED_KEPT).unwrap_or(&self.window).to_vec();
-        let mut length = 0_u64;
-        let mut lines = 0;
+        let (mut length, mut ends) = (0_u64, 0);
         loop {
-            let found = memchr::memchr(b'\n', &self.window);
+            // The lines in the window all belong to a value that starts with it and has no end in
+            // it; they go together, or each of them would be looked at with all behind it again.
+            let found = if length == 0 {
+                memchr::memrchr(b'\n', &self.window)
+            } else {
+                memchr::memchr(b'\n', &self.window)
+            };
             let end = found.map_or(self.window.len(), |at| at + 1);
             let passed = self.window.get(..end).unwrap_or_default();
             self.hash.update(passed);
+            self.head.update(passed);
             length += end as u64;
-            lines += u64::from(found.is_some());
+            ends += cut::newlines(passed);
             self.window.drain(..end);
             if found.is_some() || self.ended {
                 break;
@@ -265,6 +307,6 @@ impl<'r> Stream<'r> {
             self.fill(out.options.piece_bytes);
         }
         let body = 0..kept.len();
-        self.send(kept, (length, lines, lines.max(1)), body, Mode::Oversized, out)
+        self.send(kept, (length, ends, ends.max(1)), body, Mode::Oversized, out)
     }
 }

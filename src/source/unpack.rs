@@ -16,6 +16,10 @@ use std::sync::mpsc::SyncSender;
 use sha2::Digest;
 use sha2::Sha256;
 
+use super::before::HeadHash;
+use super::before::History;
+use super::before::Resume;
+use super::before::Verdict;
 use super::containers;
 use super::layout::origin_of_name;
 use super::piece::Pool;
@@ -23,10 +27,12 @@ use super::piece::SourceInfo;
 use super::reader::FileEnd;
 use super::reader::ReadItem;
 use super::reader::ReadOptions;
+use super::reader::SourceEnd;
 use super::sniff::Container;
 use super::sniff::SNIFF_BYTES;
 use super::sniff::sniff;
 use super::stream::Stream;
+use super::stream::Streamed;
 use super::walk::Found;
 use super::walk::label;
 use crate::event::place::SourceId;
@@ -69,21 +75,18 @@ pub(crate) struct Meter {
     exceeded: Cell<bool>,
 }
 
-/// Reads files one after the other.
+/// Reads one file.
 #[derive(Debug)]
 pub(crate) struct Unpacker {
     pub(crate) out: Outlet,
     meter: Rc<Meter>,
-    /// Digest and size of the last source, for files that are their own source.
-    last: Option<(u64, [u8; 32])>,
 }
 
 impl Unpacker {
     pub(crate) fn new(options: ReadOptions, give: SyncSender<ReadItem>) -> Unpacker {
         let pool = Arc::new(Pool::new(options.piece_bytes.saturating_mul(2)));
-        let next_id = options.first_id.0;
-        let out = Outlet { options, pool, give, next_id };
-        Unpacker { out, meter: Rc::default(), last: None }
+        let out = Outlet { options, pool, give, next_id: 0 };
+        Unpacker { out, meter: Rc::default() }
     }
 
     /// Reads what was found at a path.
@@ -92,7 +95,7 @@ impl Unpacker {
             Found::Refused(name, reason) => self.out.refuse(name, reason),
             Found::Stdin => {
                 let stdin = Box::new(io::stdin().lock());
-                self.read_top("-".to_owned(), None, None, stdin)
+                self.read_top(new_end("-".to_owned(), None, None), stdin, None, None)
             }
             Found::File(path, metadata) => match File::open(&path) {
                 Ok(file) => self.read_file(path, metadata, file),
@@ -113,53 +116,76 @@ impl Unpacker {
             .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
             .and_then(|age| i64::try_from(age.as_micros()).ok())
             .map(Timestamp);
-        self.read_top(label(&path), Some(path), modified, Box::new(file))
+        let name = label(&path);
+        let mut file = file;
+        let regular = metadata.filter(Metadata::is_file).map(|metadata| metadata.len());
+        let mut history = History::New;
+        let mut resume = None;
+        if let Some(size) = regular {
+            match self.out.options.before.judge(&mut file, size) {
+                Ok(Verdict::Known(sha256)) => {
+                    let mut end = new_end(name, Some(path), modified);
+                    (end.size, end.sha256, end.history) = (size, sha256, History::Known);
+                    return self.out.send(ReadItem::File(end));
+                }
+                Ok(Verdict::Grown(from)) => {
+                    history = History::Grown(from.offset);
+                    resume = Some(from);
+                }
+                Ok(Verdict::Unknown) if self.out.options.before.names.contains(&name) => {
+                    history = History::Changed;
+                }
+                Ok(Verdict::Unknown) => {}
+                Err(error) => return self.out.refuse(name, error.to_string()),
+            }
+        }
+        let mut end = new_end(name, Some(path), modified);
+        end.history = history;
+        self.read_top(end, Box::new(file), regular, resume)
     }
 
-    /// Reads one file to its end and hashes it.
+    /// Reads one file to its end and hashes it; `size` is what it should have.
     fn read_top(
         &mut self,
-        name: String,
-        path: Option<PathBuf>,
-        modified: Option<Timestamp>,
+        mut end: FileEnd,
         mut file: Box<dyn Read>,
+        size: Option<u64>,
+        resume: Option<Resume>,
     ) -> Result<(), Stopped> {
-        self.meter = Rc::default();
-        let first = SourceId(self.out.next_id);
-        let mut end = FileEnd {
-            name: name.clone(),
-            path,
-            size: 0,
-            sha256: [0; 32],
-            modified,
-            first,
-            sources: 0,
-            plain: false,
-            problem: None,
-        };
         let (head, error) = read_head(&mut file);
         end.problem = error.map(|error| error.to_string());
-        let container = sniff(&head);
+        let container = if resume.is_none() { sniff(&head) } else { None };
         if container.is_none() {
-            self.emit_source(&name, modified, &head, &mut file)?;
-            if let Some((size, sha256)) = self.last.take() {
-                (end.size, end.sha256, end.plain) = (size, sha256, true);
-            }
+            let name = end.name.clone();
+            let head_before = resume.as_ref().map(|resume| resume.head_sha256);
+            let source = self.emit_source(&name, end.modified, &head, &mut file, resume)?;
+            (end.size, end.sha256, end.plain) = (source.size, source.sha256, true);
+            end.head_sha256 = head_before.unwrap_or(source.head_sha256);
         } else {
             let mut whole = Hashing {
                 inner: Cursor::new(head).chain(file),
                 hash: Sha256::new(),
+                head: HeadHash::default(),
+                size: 0,
                 meter: Rc::clone(&self.meter),
             };
-            let seekable = end.path.clone();
-            self.read_stream(&name, modified, &mut whole, 0, seekable.as_deref())?;
+            let path = end.path.clone().filter(|_| size.is_some());
+            let name = end.name.clone();
+            self.read_stream(&name, end.modified, &mut whole, 0, path.as_deref())?;
             if let Err(error) = io::copy(&mut whole, &mut io::sink()) {
                 end.problem = Some(error.to_string());
             }
-            end.size = self.meter.packed.get();
+            end.size = whole.size;
             end.sha256 = whole.hash.finalize().into();
+            end.head_sha256 = whole.head.finish();
         }
-        end.sources = self.out.next_id - first.0;
+        if let Some(size) = size.filter(|size| *size > end.size && end.problem.is_none()) {
+            end.problem = Some(format!(
+                "the file shrank from {size} to {} bytes while it was read",
+                end.size
+            ));
+        }
+        end.sources = self.out.next_id;
         self.out.send(ReadItem::File(end))
     }
 
@@ -178,10 +204,10 @@ impl Unpacker {
         let container = sniff(&head);
         if let Some(error) = error {
             let mut nothing = Failing(Some(error));
-            return self.emit_source(name, modified, &head, &mut nothing);
+            return self.emit_source(name, modified, &head, &mut nothing, None).map(drop);
         }
         let Some(container) = container else {
-            return self.emit_source(name, modified, &head, reader);
+            return self.emit_source(name, modified, &head, reader, None).map(drop);
         };
         if depth >= self.out.options.depth_max {
             let reason = format!(
@@ -235,14 +261,37 @@ impl Unpacker {
         modified: Option<Timestamp>,
         head: &[u8],
         reader: &mut dyn Read,
-    ) -> Result<(), Stopped> {
+        resume: Option<Resume>,
+    ) -> Result<Streamed, Stopped> {
         let id = SourceId(self.out.next_id);
         self.out.next_id += 1;
         let info = SourceInfo { id, name: name.to_owned(), hint: origin_of_name(name), modified };
         self.out.send(ReadItem::Start(Arc::new(info)))?;
-        let end = Stream::new(id, head, reader, &self.out).run(&mut self.out)?;
-        self.last = Some((end.size, end.sha256));
-        self.out.send(ReadItem::End(end))
+        let stream = Stream::new(id, head, reader, &self.out, resume);
+        let streamed = stream.run(&mut self.out)?;
+        self.out.send(ReadItem::End(SourceEnd {
+            id,
+            size: streamed.size,
+            sha256: streamed.sha256,
+            problem: streamed.problem.clone(),
+        }))?;
+        Ok(streamed)
+    }
+}
+
+fn new_end(name: String, path: Option<PathBuf>, modified: Option<Timestamp>) -> FileEnd {
+    FileEnd {
+        name,
+        path,
+        size: 0,
+        sha256: [0; 32],
+        modified,
+        first: SourceId(0),
+        sources: 0,
+        head_sha256: [0; 32],
+        history: History::New,
+        plain: false,
+        problem: None,
     }
 }
 
@@ -266,6 +315,8 @@ impl Read for Failing {
 struct Hashing<R> {
     inner: R,
     hash: Sha256,
+    head: HeadHash,
+    size: u64,
     meter: Rc<Meter>,
 }
 
@@ -273,6 +324,8 @@ impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.hash.update(buffer.get(..read).unwrap_or_default());
+        self.head.update(buffer.get(..read).unwrap_or_default());
+        self.size += read as u64;
         self.meter.packed.set(self.meter.packed.get() + read as u64);
         Ok(read)
     }

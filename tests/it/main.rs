@@ -10,4 +10,7 @@ mod corpus;
 mod fixtures;
 mod hunt;
 mod investigate;
+mod pack;
 mod pivots;
+mod sigma;
+mod state;

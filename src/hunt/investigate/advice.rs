@@ -36,6 +36,7 @@ pub fn advise(trail: &mut Trail<'_>, story: &mut Story) -> Result<(), SearchErro
     nodes(trail, story, &made)?;
     entered(trail, story);
     places(trail, story);
+    apart(trail, story);
     unknown(trail, story);
     Ok(())
 }
@@ -85,6 +86,25 @@ fn credentials(trail: &Trail<'_>, story: &mut Story) {
                 ),
                 "it allowed the requests of the story",
                 Some(&question),
+            ),
+        );
+    }
+}
+
+/// Credentials that something accuses and that this trail did not meet.
+fn apart(trail: &Trail<'_>, story: &mut Story) {
+    let others = trail.credentials().filter(|credential| {
+        let label = credential.key.to_string();
+        credential.accused().next().is_some()
+            && !trail.suspects.iter().any(|suspect| suspect.label == label)
+    });
+    for credential in others.take(5) {
+        add(
+            &mut story.check_next,
+            task(
+                format!("credential {} of {}", credential.key, credential.user),
+                "it was used away from its owner too; nothing connects it to this story",
+                Some(&credential.question()),
             ),
         );
     }

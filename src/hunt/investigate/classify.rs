@@ -33,7 +33,7 @@ pub const DENIED: Class =
     class("denied", "Discovery", "T1613", "Container and Resource Discovery", true);
 /// Asking for one's own permissions.
 pub const REVIEW: Class =
-    class("review", "Discovery", "T1069.003", "Permission Groups Discovery: Cloud Groups", true);
+    class("review", "Discovery", "T1069", "Permission Groups Discovery", true);
 /// Reading secrets.
 pub const SECRETS: Class = class(
     "secrets",

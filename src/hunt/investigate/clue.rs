@@ -166,7 +166,10 @@ impl Trail<'_> {
         use crate::hunt::investigate::trail::Lead;
         use crate::ledger::credential::CredentialKey;
         match clue {
-            Clue::Address(address) => self.open(Lead::Address(address.clone())),
+            Clue::Address(address) => {
+                self.clue_address = Some(address.clone());
+                self.open(Lead::Address(address.clone()));
+            }
             Clue::Credential(id) => {
                 self.open(Lead::Credential { key: CredentialKey::Id(id.clone()), sure: false });
                 return self.ask.events(is(CREDENTIAL_ID, id), MAX_SEEDS);

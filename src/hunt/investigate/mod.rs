@@ -11,7 +11,9 @@ pub mod binding;
 pub mod classify;
 pub mod clue;
 pub mod consequence;
-pub mod follow;
+pub mod follow_address;
+pub mod follow_credential;
+pub mod follow_pod;
 pub mod followers;
 pub mod hypothesis;
 pub mod steps;
@@ -161,6 +163,7 @@ fn tell(mut trail: Trail<'_>, clue: &Clue, start: &str) -> Result<Story, SearchE
         steps: steps::steps_of(&trail.ask, trail.found.values())?,
         ..Story::default()
     };
+    steps::mark_takeovers(&mut story.steps);
     story.group(steps::conclude);
     story.hypotheses = hypothesis::hypotheses(&trail)?;
     story.consequences = consequence::reactions(&mut trail)?;

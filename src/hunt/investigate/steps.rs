@@ -96,7 +96,12 @@ fn question_of(found: &Found) -> String {
     if narrow && !event.resource.is_empty() {
         parts.push(is("objectRef.resource", &event.resource));
         if event.subresource.is_empty() {
-            parts.push(is("verb", &event.verb));
+            // A step of reads holds all kinds of them.
+            parts.push(if classify::is_read(event) {
+                crate::hunt::investigate::ask::one_of("verb", &["get", "list", "watch"])
+            } else {
+                is("verb", &event.verb)
+            });
         } else {
             parts.push(is("objectRef.subresource", &event.subresource));
         }
@@ -284,7 +289,7 @@ fn counted(n: usize, thing: &str) -> String {
 fn title(class: &str, step: &Step) -> String {
     let requests = requests(&step.events);
     let Some(first) = requests.first() else { return String::new() };
-    let what = first.what();
+    let one = singular(&first.what());
     let object = first.object();
     let who = &first.user;
     let mut things: Vec<String> =
@@ -304,17 +309,29 @@ fn title(class: &str, step: &Step) -> String {
         }
         "address" => format!("the address is given to pod {object}"),
         "binding" => format!(
-            "{who} {}s {what} {object}: the right that made the rest possible",
+            "{who} {}s {one} {object}: the right that made the rest possible",
             verb_stem(&first.verb)
         ),
         "exec" => format!("{who} opens {} in {object}", exec_what(first)),
         "escape" => format!(
-            "{who} {}s {what} {object} with settings that lead out of the container",
+            "{who} {}s {one} {object} with settings that lead out of the container",
             verb_stem(&first.verb)
         ),
         "look" => format!("{who} looks at {object} ({})", things.join(", ")),
         _ if first.object().is_empty() => format!("{who}: {}", things.join(", ")),
-        _ => format!("{who} {}s {what} {object}", verb_stem(&first.verb)),
+        _ => format!("{who} {}s {one} {object}", verb_stem(&first.verb)),
+    }
+}
+
+/// One of a resource: `networkpolicies` becomes `networkpolicy`, `pods/exec` stays.
+fn singular(what: &str) -> String {
+    if what.contains('/') {
+        return what.to_owned();
+    }
+    match what.strip_suffix("ies") {
+        Some(stem) => format!("{stem}y"),
+        None if what.ends_with("sses") => what.trim_end_matches("es").to_owned(),
+        None => what.strip_suffix('s').unwrap_or(what).to_owned(),
     }
 }
 
@@ -390,13 +407,40 @@ fn session(step: &mut Step) {
     }
 }
 
+/// Said of a session in a pod that the story itself made dangerous.
+const LEADS_OUT: &str = "the pod was made with settings that lead out of the container";
+
+/// Marks sessions in pods that an earlier step made with dangerous settings.
+pub fn mark_takeovers(steps: &mut [Step]) {
+    let object = |event: &TimelineEvent| (event.namespace.clone(), event.name.clone());
+    let dangerous: BTreeSet<(String, String)> = steps
+        .iter()
+        .filter(|step| step.technique == classify::ESCAPE.technique)
+        .flat_map(|step| step.events.iter().map(object))
+        .collect();
+    for step in steps.iter_mut().filter(|s| s.technique == classify::EXEC.technique) {
+        if step.events.iter().any(|event| dangerous.contains(&object(event))) {
+            step.details.push(LEADS_OUT.to_owned());
+        }
+    }
+}
+
+fn refused_conclusion(steps: &[&Step], weak: bool) -> String {
+    let pod = steps.iter().find_map(|step| step.why.split_once("belonged to pod "));
+    let who = pod.map_or_else(String::new, |(_, pod)| format!("{pod}: "));
+    let weak = if weak { " (weak evidence)" } else { "" };
+    format!("{who}compromised, but contained by RBAC: every request was refused{weak}")
+}
+
 /// What is to be concluded from steps of one tactic.
 pub fn conclude(steps: &[&Step]) -> String {
     let has = |technique: &str| steps.iter().any(|step| step.technique == technique);
     let refused = steps.iter().flat_map(|s| &s.events).all(|e| matches!(e.code, Some(401 | 403)));
     let weak = steps.iter().all(|step| step.confidence == Confidence::Low);
     let conclusion = if refused {
-        "compromised, but contained by RBAC: every request was refused"
+        return refused_conclusion(steps, weak);
+    } else if steps.iter().any(|s| s.details.iter().any(|d| d == LEADS_OUT)) {
+        "node takeover possible: a shell in a container that can be left"
     } else if has("T1611") {
         "container escape possible: the node must be treated as compromised"
     } else if has("T1552.007") {
@@ -411,7 +455,7 @@ pub fn conclude(steps: &[&Step]) -> String {
         "where the trail enters the cluster; how the pod was entered is not in the log"
     } else if has("T1528") {
         "the credential that is used away from its owner later"
-    } else if has("T1069.003") {
+    } else if has("T1069") {
         "reconnaissance with a stolen credential"
     } else if has("T1610") {
         "foothold: the attacker's own objects run in the cluster"

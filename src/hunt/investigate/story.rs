@@ -283,15 +283,19 @@ impl Story {
     /// Puts steps next to each other with one tactic into phases and draws their conclusions.
     pub fn group(&mut self, conclude: impl Fn(&[&Step]) -> String) {
         self.phases.clear();
+        // What was refused and what was not are two phases, whatever the tactic.
+        let mut last = None;
         for (place, step) in self.steps.iter().enumerate() {
-            match self.phases.last_mut() {
-                Some(phase) if phase.tactic == step.tactic => phase.steps.push(place),
-                _ => self.phases.push(Phase {
+            let kind = (step.tactic, step.events.iter().all(TimelineEvent::refused));
+            match self.phases.last_mut().filter(|_| last == Some(kind)) {
+                Some(phase) => phase.steps.push(place),
+                None => self.phases.push(Phase {
                     tactic: step.tactic,
                     conclusion: String::new(),
                     steps: vec![place],
                 }),
             }
+            last = Some(kind);
         }
         for phase in &mut self.phases {
             let steps: Vec<&Step> =

@@ -122,6 +122,8 @@ pub struct Trail<'e> {
     pub suspects: Vec<Suspect>,
     /// Pods the story went through, `namespace/name`.
     pub pods: BTreeSet<String>,
+    /// The address that is the clue itself.
+    pub clue_address: Option<String>,
     /// Addresses and agents that identify nobody, where a credential of the story was used.
     pub veiled: BTreeSet<(String, String)>,
     /// Where the trail ends.
@@ -148,6 +150,7 @@ impl<'e> Trail<'e> {
             seen: BTreeSet::new(),
             suspects: Vec::new(),
             pods: BTreeSet::new(),
+            clue_address: None,
             veiled: BTreeSet::new(),
             ends: Vec::new(),
             bystanders: Vec::new(),

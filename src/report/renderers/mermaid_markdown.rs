@@ -9,6 +9,7 @@ use crate::hunt::investigate::story::Step;
 use crate::hunt::investigate::story::Story;
 use crate::hunt::investigate::story::Task;
 use crate::hunt::timeline::TimelineEvent;
+use crate::ledger::usage::service_account;
 use crate::report::error::ReportError;
 use crate::report::sanitize::is_unseen;
 use crate::report::sanitize::markdown;
@@ -100,7 +101,9 @@ fn node_text(event: &TimelineEvent) -> String {
     let code = event.code.map_or_else(String::new, |code| format!(" ({code})"));
     let object = event.object();
     let object = if object.is_empty() { String::new() } else { format!(" {object}") };
-    format!("{} {} {} {}{object}{code}", clock(event.time), event.user, event.verb, event.what())
+    let who = service_account(&event.user)
+        .map_or_else(|| event.user.clone(), |(namespace, name)| format!("{namespace}/{name}"));
+    format!("{} {who} {} {}{object}{code}", clock(event.time), event.verb, event.what())
 }
 
 fn chart(story: &Story, out: &mut dyn Write) -> Result<(), ReportError> {
