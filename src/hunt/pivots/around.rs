@@ -119,8 +119,9 @@ impl Pivot for Around {
         if strangers > 0 {
             answer.notes.push(format!(
                 "{strangers} requests of other users share address and agent with it, or with \
-                 another use of its credential: one person with two identities, or several behind one address with the same tool; an agent \
-                 can be forged, and neither address nor agent names a person"
+                 another use of its credential: one person with two identities, or several behind \
+                 one address with the same tool; an agent can be forged, and neither address nor \
+                 agent names a person"
             ));
         }
         // The same again, only what tells something, first.
