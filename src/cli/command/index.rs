@@ -132,8 +132,11 @@ fn say_problems(summary: &BuildSummary) {
     }
     if summary.counts.rejected > 0 {
         note(&format!(
-            "{} records are no events; `audithound rejected` lists each with its place and reason",
-            summary.counts.rejected
+            "{}; `audithound rejected` lists each with its place and reason",
+            match summary.counts.rejected {
+                1 => "1 record is no event".to_owned(),
+                n => format!("{n} records are no events"),
+            }
         ));
     }
     if summary.counts.repeats > 0 {
