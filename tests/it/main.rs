@@ -12,3 +12,5 @@ mod hunt;
 mod investigate;
 mod pack;
 mod pivots;
+mod sigma;
+mod state;
