@@ -23,6 +23,7 @@ use crate::event::place::Flag;
 use crate::event::place::SourceId;
 use crate::event::time::TimeRange;
 use crate::event::time::Timestamp;
+use crate::index::commit::CHECKPOINT;
 use crate::index::commit::Commit;
 use crate::index::commit::PieceResult;
 use crate::index::commit::RejectedRow;
@@ -67,6 +68,23 @@ pub struct BuildOptions {
     pub cluster: Option<String>,
     /// Only events of this time are indexed.
     pub range: TimeRange,
+    /// How often what is done so far becomes part of the index.
+    pub checkpoint: Duration,
+}
+
+impl BuildOptions {
+    /// Everything under `paths` into `dir`, with all cores.
+    pub fn new(paths: Vec<PathBuf>, dir: PathBuf) -> BuildOptions {
+        BuildOptions {
+            paths,
+            dir,
+            threads: 0,
+            memory: 512 << 20,
+            cluster: None,
+            range: TimeRange::ALL,
+            checkpoint: CHECKPOINT,
+        }
+    }
 }
 
 /// Told about progress from any thread.
@@ -144,14 +162,19 @@ struct UnitPiece {
 pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSummary, IndexError> {
     let start = Instant::now();
     let mut commit = Commit::open(&options.dir)?;
+    commit.every = options.checkpoint;
     let before = commit.manifest.totals;
     let mut threads = options.threads;
     if threads == 0 {
         threads = std::thread::available_parallelism().map_or(1, usize::from);
     }
+    let piece = piece_bytes(options.memory, threads);
     let read = ReadOptions {
-        piece_bytes: piece_bytes(options.memory, threads),
+        piece_bytes: piece,
         before: Arc::new(commit.manifest.before()),
+        // One record may take as much as the memory allows, whatever a piece should have.
+        record_max: usize::try_from(options.memory / 4).unwrap_or(usize::MAX).clamp(80 << 20, 1 << 30),
+        skip: vec![options.dir.clone()],
         ..ReadOptions::default()
     };
     let seen = Seen::load(&options.dir, &commit.manifest)?;
@@ -166,7 +189,7 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSum
         for _ in 0..threads {
             scope.spawn(|| work(&take, &turn, options, progress, &stages));
         }
-        Feed::new(&turn, options, give).run(reader)
+        Feed::new(&turn, options, give, piece as u64).run(reader)
     });
     let mut commit = turn.into_commit()?;
     commit.finish()?;
@@ -221,6 +244,8 @@ struct Feed<'t> {
     options: &'t BuildOptions,
     give: SyncSender<Unit>,
     unit: Unit,
+    /// A unit is closed at half of this.
+    unit_bytes: u64,
     /// The source that is given out, and its row once its first piece or its end was seen.
     current: Option<(Arc<SourceInfo>, Option<usize>)>,
     /// Rows of the file that is given out.
@@ -238,8 +263,14 @@ struct Fed {
 }
 
 impl<'t> Feed<'t> {
-    fn new(turn: &'t Turn, options: &'t BuildOptions, give: SyncSender<Unit>) -> Feed<'t> {
+    fn new(
+        turn: &'t Turn,
+        options: &'t BuildOptions,
+        give: SyncSender<Unit>,
+        unit_bytes: u64,
+    ) -> Feed<'t> {
         Feed {
+            unit_bytes,
             turn,
             options,
             give,
@@ -280,7 +311,7 @@ impl<'t> Feed<'t> {
         self.unit.bytes += piece.bytes.len() as u64;
         let info = Arc::clone(info);
         self.unit.pieces.push(UnitPiece { piece, info, row: SourceId(row as u32) });
-        self.unit.bytes < UNIT_BYTES / 2 || send(&mut self.unit, &self.give)
+        self.unit.bytes < self.unit_bytes / 2 || send(&mut self.unit, &self.give)
     }
 
     /// Finds or makes the row of the current source, which is read from `offset` on.
@@ -344,7 +375,9 @@ impl<'t> Feed<'t> {
     }
 
     fn file(&mut self, file: FileEnd) {
-        let rows = std::mem::take(&mut self.rows);
+        let mut rows: Vec<u32> =
+            std::mem::take(&mut self.rows).iter().map(|row| *row as u32).collect();
+        rows.sort_unstable();
         if file.history == History::Known {
             self.fed.skipped.push(file.name);
             return;
@@ -356,21 +389,19 @@ impl<'t> Feed<'t> {
         if let Some(problem) = &file.problem {
             self.fed.problems.push((file.name.clone(), problem.clone()));
         }
-        let first = rows.iter().min().copied().unwrap_or_default() as u32;
         let row = FileRow {
             name: file.name,
             size: file.size,
             sha256: format!("{:x}", HexBytes(&file.sha256)),
             head_sha256: format!("{:x}", HexBytes(&file.head_sha256)),
             plain: file.plain,
-            first_source: first,
-            sources: rows.len() as u32,
+            sources: rows,
             problem: file.problem,
             partial: self.options.range != TimeRange::ALL,
         };
         self.turn.after(self.due(), move |commit| {
             let files = &mut commit.manifest.files;
-            match files.iter_mut().find(|f| f.first_source == first && f.name == row.name) {
+            match files.iter_mut().find(|f| f.sources == row.sources && f.name == row.name) {
                 Some(known) => *known = row,
                 None => files.push(row),
             }

@@ -39,8 +39,8 @@ pub const REJECTED: &str = "rejected.jsonl";
 pub const DUPLICATES: &str = "duplicates.bin";
 /// A pack file is closed at this size, so that old days can be dropped file by file.
 const PACK_FILE_MAX: u64 = 256 << 20;
-/// The manifest is written at least this often, so that a killed run loses little.
-const CHECKPOINT: Duration = Duration::from_secs(5);
+/// The manifest is written about this often, so that a killed run loses little.
+pub const CHECKPOINT: Duration = Duration::from_secs(5);
 /// Bytes of a rejected run that are kept; its place leads to the rest.
 const REJECTED_KEPT: usize = 4096;
 
@@ -249,6 +249,8 @@ pub struct Commit {
     rejected: Appender,
     duplicates: Appender,
     last: Instant,
+    /// How often the manifest is written.
+    pub every: Duration,
     /// Holds the lock as long as it lives.
     _lock: File,
 }
@@ -290,6 +292,7 @@ impl Commit {
             manifest,
             pack_file: None,
             last: Instant::now(),
+            every: CHECKPOINT,
             _lock: lock,
         })
     }
@@ -316,6 +319,25 @@ impl Commit {
             })?;
         }
         Ok(())
+    }
+
+    /// Gives the further places of events the new numbers of their packs; those of packs that are
+    /// not in `numbers` are dropped.
+    ///
+    /// # Errors
+    /// When the file of further places cannot be written.
+    pub fn renumber(&mut self, numbers: &BTreeMap<u32, u32>) -> Result<(), IndexError> {
+        let all = self.duplicates.whole()?;
+        let mut kept = Vec::with_capacity(all.len());
+        for row in all.chunks_exact(Duplicate::LEN) {
+            let (pack, rest) = row.split_at(4);
+            let pack = pack.try_into().map(u32::from_le_bytes).unwrap_or(u32::MAX);
+            if let Some(number) = numbers.get(&pack) {
+                kept.extend_from_slice(&number.to_le_bytes());
+                kept.extend_from_slice(rest);
+            }
+        }
+        self.duplicates.replace(&kept)
     }
 
     /// Appends what a worker made of a unit.
@@ -350,7 +372,7 @@ impl Commit {
     /// # Errors
     /// As [`Self::checkpoint`].
     pub fn checkpoint_if_due(&mut self) -> Result<(), IndexError> {
-        if self.last.elapsed() >= CHECKPOINT { self.checkpoint() } else { Ok(()) }
+        if self.last.elapsed() >= self.every { self.checkpoint() } else { Ok(()) }
     }
 
     fn append_pack(&mut self, pack: &PackBytes) -> Result<(), IndexError> {

@@ -133,10 +133,8 @@ pub struct FileRow {
     pub sha256: String,
     /// Whether it is its own source, uncompressed.
     pub plain: bool,
-    /// Number of its first source.
-    pub first_source: u32,
-    /// How many sources it held.
-    pub sources: u32,
+    /// Numbers of its sources.
+    pub sources: Vec<u32>,
     /// What went wrong with it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<String>,
@@ -256,7 +254,7 @@ impl Manifest {
             }
         }
         let partial: HashSet<u32> =
-            self.files.iter().filter(|f| f.partial).map(|f| f.first_source).collect();
+            self.files.iter().filter(|f| f.partial).flat_map(|f| f.sources.clone()).collect();
         for (number, source) in self.sources.iter().enumerate() {
             let plain = !partial.contains(&(number as u32)) && !self.is_unpacked(number as u32);
             let Some(reached) = source.reached.as_ref().filter(|_| plain) else { continue };
@@ -275,13 +273,17 @@ impl Manifest {
     /// Says whether a source is known to have come out of a container.
     fn is_unpacked(&self, number: u32) -> bool {
         self.files.iter().any(|file| {
-            !file.plain && (file.first_source..file.first_source + file.sources).contains(&number)
+            !file.plain && file.sources.contains(&number)
         })
     }
 
-    /// Returns the newest source that was left unfinished under a name.
+    /// Returns the newest source that was left unfinished under a name: not read to its end, or
+    /// its file was not.
     pub fn unfinished(&self, name: &str) -> Option<usize> {
-        self.sources.iter().rposition(|source| source.name == name && source.sha256.is_empty())
+        let newest = self.sources.iter().rposition(|source| source.name == name)?;
+        let ended = self.sources.get(newest).is_some_and(|source| !source.sha256.is_empty());
+        let in_file = self.files.iter().any(|file| file.sources.contains(&(newest as u32)));
+        (!ended || !in_file).then_some(newest)
     }
 
     /// Returns the source that goes on at `offset` with this start, best one of the same name.

@@ -9,6 +9,7 @@ mod cli;
 mod corpus;
 mod fixtures;
 mod hunt;
+mod increments;
 mod investigate;
 mod pack;
 mod pivots;
