@@ -173,7 +173,9 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSum
         piece_bytes: piece,
         before: Arc::new(commit.manifest.before()),
         // One record may take as much as the memory allows, whatever a piece should have.
-        record_max: usize::try_from(options.memory / 4).unwrap_or(usize::MAX).clamp(80 << 20, 1 << 30),
+        record_max: usize::try_from(options.memory / 4)
+            .unwrap_or(usize::MAX)
+            .clamp(80 << 20, 1 << 30),
         skip: vec![options.dir.clone()],
         ..ReadOptions::default()
     };

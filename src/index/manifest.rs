@@ -272,9 +272,7 @@ impl Manifest {
 
     /// Says whether a source is known to have come out of a container.
     fn is_unpacked(&self, number: u32) -> bool {
-        self.files.iter().any(|file| {
-            !file.plain && file.sources.contains(&number)
-        })
+        self.files.iter().any(|file| !file.plain && file.sources.contains(&number))
     }
 
     /// Returns the newest source that was left unfinished under a name: not read to its end, or
