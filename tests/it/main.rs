@@ -12,3 +12,4 @@ mod hunt;
 mod investigate;
 mod pack;
 mod pivots;
+mod questions;
