@@ -6,7 +6,7 @@
 //!
 //! Measured: 1,000 distinct questions of each kind, their words taken from the corpus and their
 //! windows spread over its time, each asked once after fifty others of its kind.
-//! Corpus: the generated day of `benches/corpus`, `--events` of about 1,300 bytes.
+//! Corpus: the generated day of `benches/corpus`, `--events` of about 1,390 bytes.
 //! Notes: the planted needles' counts are asserted first; the cold figure needs the right to empty
 //! the page cache and is compared with reading as many bytes as the question made the disk read.
 

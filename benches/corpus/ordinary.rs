@@ -202,20 +202,20 @@ impl<'s> Day<'s> {
             4_500..5_000 => self.listed(),
             5_000..5_110 => self.access_reviewed(),
             5_110..5_280 => self.token_reviewed(),
-            5_280..7_350 => self.apiserver_reads(),
-            7_350..8_700 => self.kubelet_reads(),
-            8_700..8_730 => self.node_reports(),
-            8_730..8_800 => self.happened(),
-            8_800..8_880 => self.endpoints_written(),
-            8_880..8_920 => self.operator_reports(),
-            8_920..9_240 => self.anonymous_reads(),
-            9_240..9_270 => self.person_reads(),
-            9_270..9_280 => self.person_edits(false),
-            9_280..9_283 => self.person_execs(),
-            9_283..9_300 => self.denied_tries(),
-            9_300..9_316 => self.pod_begins(),
-            9_316..9_346 => self.token_minted(),
-            9_346..9_347 => self.debug_pod(),
+            5_280..6_180 => self.apiserver_reads(),
+            6_180..7_200 => self.kubelet_reads(),
+            7_200..7_230 => self.node_reports(),
+            7_230..7_300 => self.happened(),
+            7_300..7_380 => self.endpoints_written(),
+            7_380..7_420 => self.operator_reports(),
+            7_420..7_520 => self.anonymous_reads(),
+            7_520..7_550 => self.person_reads(),
+            7_550..7_560 => self.person_edits(false),
+            7_560..7_563 => self.person_execs(),
+            7_563..7_580 => self.denied_tries(),
+            7_580..7_596 => self.pod_begins(),
+            7_596..7_626 => self.token_minted(),
+            7_626..7_627 => self.debug_pod(),
             _ => self.app_works(),
         }
     }
@@ -368,7 +368,7 @@ impl<'s> Day<'s> {
     fn watch_begins(&mut self) {
         let server = self.server();
         let who = if self.rng.chance(1, 3) {
-            Who::App(self.rng.skewed(self.world.apps.len()))
+            Who::App(self.rng.below(self.world.apps.len() as u64) as usize)
         } else {
             Who::Operator(self.rng.skewed(self.world.operators.len()))
         };
@@ -522,7 +522,7 @@ impl<'s> Day<'s> {
     fn kubelet_reads(&mut self) {
         let (server, took) = (self.server(), self.took());
         let node = self.rng.pick(&self.world.nodes);
-        let app = &self.world.apps[self.rng.skewed(self.world.apps.len())];
+        let app = self.rng.pick(&self.world.apps);
         let pod = app.pod.as_ref().map_or("", |bound| bound.pod.as_str());
         let (resource, name, namespace) = match self.rng.below(3) {
             0 => ("nodes", node.name.as_str(), ""),
@@ -631,7 +631,7 @@ impl<'s> Day<'s> {
     fn endpoints_written(&mut self) {
         let (server, took) = (self.server(), self.took());
         let (old, new) = (self.rv, self.next_rv());
-        let app = &self.world.apps[self.rng.skewed(self.world.apps.len())];
+        let app = self.rng.pick(&self.world.apps);
         let Some(bound) = &app.pod else { return };
         let node = &self.world.nodes[bound.node];
         let ip = node.address(10 + self.rng.below(8));
@@ -862,7 +862,7 @@ impl<'s> Day<'s> {
 
     fn app_works(&mut self) {
         let (server, took) = (self.server(), self.took());
-        let app = &self.world.apps[self.rng.skewed(self.world.apps.len())];
+        let app = self.rng.pick(&self.world.apps);
         let object = &app.objects[self.rng.skewed(app.objects.len())];
         let denied = self.rng.chance(1, 60);
         let status = if denied {
@@ -929,7 +929,7 @@ impl<'s> Day<'s> {
 
     /// A ReplicaSet makes a pod; the request has no name, the answer has one (formats.md 1.2, 7).
     fn pod_begins(&mut self) {
-        let app = self.world.apps[self.rng.skewed(self.world.apps.len())].clone();
+        let app = self.rng.pick(&self.world.apps).clone();
         let Some(bound) = &app.pod else { return };
         let node = self.rng.below(self.world.nodes.len() as u64) as usize;
         let owner = format!("{}-{}", bound.account, self.rng.hex(9));

@@ -358,7 +358,7 @@ fn pod_actor(
     for _ in 0..rng.between(8, 20) {
         let (resource, group, namespaced) = *rng.pick(&KINDS);
         let place = if !namespaced { "" } else { namespace };
-        let name = format!("{}-{}", rng.pick(&STEMS), rng.pick(&STEMS));
+        let name = format!("{}-{}", rng.pick(&STEMS), rng.suffix(5));
         objects.push(object(rng, resource, group, place, &name));
     }
     let lease = object(rng, "leases", "coordination.k8s.io", namespace, &format!("{stem}-lock"));
@@ -433,7 +433,7 @@ fn person(rng: &mut Rng, name: &str, ip: &str, agent: &str) -> Actor {
 impl World {
     /// Returns the cluster that a seed stands for.
     pub fn new(rng: &mut Rng) -> World {
-        let mut nodes: Vec<Node> = (0..9).map(|index| new_node(rng, index)).collect();
+        let mut nodes: Vec<Node> = (0..24).map(|index| new_node(rng, index)).collect();
         let namespaces: Vec<String> = ["storefront", "ledger", "night-batch", "parcels", "search"]
             .iter()
             .flat_map(|stem| ["", "-dev", "-test", "-stage"].map(|tail| format!("{stem}{tail}")))
@@ -448,7 +448,7 @@ impl World {
                 pod_actor(rng, &mut nodes, name, &format!("openshift-{stem}"), node, told)
             })
             .collect();
-        let apps = (0..60)
+        let apps = (0..1_500)
             .map(|index| {
                 let namespace = namespaces[index % namespaces.len()].clone();
                 let name =

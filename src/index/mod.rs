@@ -12,3 +12,4 @@ pub mod manifest;
 pub mod mmap;
 pub mod pack;
 pub mod reader;
+pub mod verify;

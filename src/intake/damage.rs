@@ -211,6 +211,16 @@ fn an_array_larger_than_a_piece_is_read_by_elements() {
 }
 
 #[test]
+fn a_value_without_end_over_many_lines_takes_no_time() {
+    let text = format!("{EVENT}\n{{\n{}", "  \"a\": {\n".repeat(500_000));
+    let start = std::time::Instant::now();
+    let seen = run_text(&text, 1 << 16);
+    assert_eq!(seen.iter().filter(|one| one.kind == "event").count(), 1);
+    assert_eq!(seen[1].kind, "rejected");
+    assert!(start.elapsed().as_secs() < 60);
+}
+
+#[test]
 fn csv_rows_whatever_the_piece() {
     let quoted = EVENT.replace('"', "\"\"");
     let mut text = "\"_time\",host,_raw\n".to_owned();
@@ -239,6 +249,11 @@ proptest! {
     fn any_json_like_text_is_accounted_for(text in r#"([{}\[\]",:\\ \n]|"a":|"_raw":|"records":|"events":|"message":|1|null|type=A msg=audit\(1.1:1\): a=|AUDIT: |<1>1 ){0,80}"#) {
         meet(text.as_bytes());
         meet(format!("{text}\n{EVENT}").as_bytes());
+    }
+
+    #[test]
+    fn any_text_in_pieces_is_accounted_for(text in r#"([{}\[\]",: \n]|\n  \{"a":|\{"items":\[|\[\n|"_raw",b\n|\{"a":1\},?\n){0,200}"#) {
+        run_text(&text, 16);
     }
 
     #[test]

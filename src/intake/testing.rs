@@ -9,6 +9,7 @@ use crate::event::place::Flag;
 use crate::event::place::Origin;
 use crate::event::place::SourceId;
 use crate::event::time::Timestamp;
+use crate::source::Mode;
 use crate::source::Piece;
 use crate::source::ReadItem;
 use crate::source::ReadOptions;
@@ -137,7 +138,10 @@ pub(crate) fn run(paths: &[PathBuf], options: ReadOptions) -> Run {
                 assert_eq!(piece.source, current.id);
                 assert_eq!((piece.offset, piece.line), (offset, line));
                 offset += piece.length;
-                line += memchr::memchr_iter(b'\n', &piece.bytes).count() as u64;
+                line += match piece.mode {
+                    Mode::Oversized => piece.lines,
+                    _ => memchr::memchr_iter(b'\n', &piece.bytes).count() as u64,
+                };
                 run.tally += read_piece(&mut reader, &piece, &current, &mut run.seen);
             }
             ReadItem::End(end) => {

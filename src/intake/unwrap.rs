@@ -17,6 +17,7 @@ use crate::event::json::Kind;
 use crate::event::json::Node;
 use crate::event::json::NotJson;
 use crate::event::json::Tape;
+use crate::event::json::parse_lenient;
 use crate::event::place::Flag;
 
 /// Layers around an event that are taken off: an export of a store of forwarded text is three.
@@ -251,6 +252,8 @@ pub(crate) fn why_no_text(text: &[u8]) -> String {
         "UTF-16 text: only UTF-8 is read".to_owned()
     } else if memchr::memchr(0, text).is_some() {
         "NUL bytes: binary data, or UTF-16 text (only UTF-8 is read)".to_owned()
+    } else if parse_lenient(text, &mut Tape::default()).is_ok() {
+        "not an audit event".to_owned()
     } else {
         "neither JSON nor a text format known here".to_owned()
     }

@@ -191,6 +191,9 @@ fn judge(node: &Judge, scope: Scope<'_, '_>, zone: Zone) -> bool {
             paths.iter().any(|path| scope_nodes(scope, path, &mut not_null))
         }
         Judge::Value { field, test } => match scope {
+            Scope::Event(event) if *field == Field::Time => {
+                event.time.is_some_and(|time| test.accepts_time(time))
+            }
             Scope::Event(event) => {
                 field_values(event, field, zone).iter().any(|value| test.accepts(value))
             }

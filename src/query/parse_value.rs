@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::event::field::Field;
 use crate::event::field::FieldKind;
+use crate::event::place::Flag;
 use crate::event::time::parse_period;
 use crate::event::words::fold;
 use crate::event::zone::WEEKDAYS;
@@ -336,6 +337,11 @@ impl Parser<'_, '_> {
             }
             (Field::Hour, _) if text.parse::<u8>().map_or(true, |hour| hour > 23) => {
                 Err(QueryError::new(span, format!("`{text}` is no hour")).hint("0 to 23"))
+            }
+            (Field::Flag, _) if Flag::ALL.iter().all(|flag| flag.name() != fold(text)) => {
+                let names: Vec<&str> = Flag::ALL.iter().map(|flag| flag.name()).collect();
+                Err(QueryError::new(span, format!("`{text}` is no flag"))
+                    .hint(format!("one of {}", names.join(", "))))
             }
             (Field::Took, _) => self.check_bound(field, text, span),
             (_, FieldKind::Time) if parse_period(text).is_none() => Err(no_time(text, span)),

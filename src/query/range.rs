@@ -130,3 +130,22 @@ pub(crate) fn in_range(
     };
     holds(low, Ordering::Greater) && holds(high, Ordering::Less)
 }
+
+/// As [`in_range`] for a moment; `None` where a bound is no time.
+pub(crate) fn time_in_range(time: i64, low: &Option<Limit>, high: &Option<Limit>) -> Option<bool> {
+    let above = match low {
+        None => true,
+        Some(limit) => {
+            let (start, end) = limit.period?;
+            if limit.included { time >= start } else { time >= end }
+        }
+    };
+    let below = match high {
+        None => true,
+        Some(limit) => {
+            let (start, end) = limit.period?;
+            if limit.included { time < end } else { time < start }
+        }
+    };
+    Some(above && below)
+}

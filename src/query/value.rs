@@ -23,6 +23,7 @@ use crate::query::glob::CompiledGlob;
 use crate::query::range::Limit;
 use crate::query::range::duration;
 use crate::query::range::in_range;
+use crate::query::range::time_in_range;
 
 pub use crate::query::phrase::CompiledWord;
 pub use crate::query::phrase::CompiledWords;
@@ -108,6 +109,16 @@ impl CompiledTest {
         }
     }
 
+    /// Says whether a moment passes, as [`Self::accepts`] does of its text, without the text.
+    pub fn accepts_time(&self, time: Timestamp) -> bool {
+        let quick = match &self.0 {
+            Judge::Period { start, end, .. } => Some((*start..*end).contains(&time.0)),
+            Judge::Range { low, high, .. } => time_in_range(time.0, low, high),
+            _ => None,
+        };
+        quick.unwrap_or_else(|| self.accepts(&time.to_rfc3339()))
+    }
+
     /// Returns the one folded text that passes, if there is exactly one.
     pub fn exact_folded(&self) -> Option<&str> {
         match &self.0 {
@@ -173,4 +184,59 @@ pub fn regex(pattern: &str) -> Result<Regex, QueryError> {
         let reason = last.strip_prefix("error: ").unwrap_or(last);
         QueryError::new(0..0, format!("this regex does not work: {reason}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::ast::Bound;
+
+    #[test]
+    fn a_moment_and_its_text_are_judged_alike() {
+        let bounds =
+            ["2025-12-09", "2025-12-09T12:57:08Z", "2025-12-09T12:57:08.837027Z", "x", "7"];
+        let sides = bounds.iter().flat_map(|b| {
+            [Bound::Open, Bound::Included((*b).to_owned()), Bound::Excluded((*b).to_owned())]
+        });
+        let sides: Vec<Bound> = sides.collect();
+        let mut tests: Vec<Test> =
+            bounds.iter().map(|b| Test::Equals { text: (*b).to_owned(), cased: false }).collect();
+        for low in &sides {
+            tests.extend(
+                sides.iter().map(|high| Test::Range { low: low.clone(), high: high.clone() }),
+            );
+        }
+        for test in tests {
+            let compiled = CompiledTest::compile(&test, FieldKind::Time, Zone::UTC).unwrap();
+            for text in [
+                "2025-12-08T23:59:59.999999Z",
+                "2025-12-09T00:00:00.000000Z",
+                "2025-12-09T12:57:08.837026Z",
+                "2025-12-09T12:57:08.837027Z",
+                "2025-12-09T12:57:09.000000Z",
+                "2025-12-10T00:00:00.000000Z",
+            ] {
+                let time = Timestamp::parse(text).unwrap();
+                assert_eq!(compiled.accepts_time(time), compiled.accepts(text), "{test:?} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn evil_patterns_take_bounded_time() {
+        let star = |pattern: &str| {
+            let parts = pattern.chars().map(|c| match c {
+                '*' => crate::query::ast::GlobPart::AnyRun,
+                '?' => crate::query::ast::GlobPart::AnyOne,
+                c => crate::query::ast::GlobPart::Text(c.to_string()),
+            });
+            CompiledGlob::compile(&crate::query::ast::Glob(parts.collect()), false)
+        };
+        let started = std::time::Instant::now();
+        let text = "a".repeat(100_000);
+        assert!(!star(&"*a".repeat(50)).accepts(&format!("{text}b")));
+        assert!(!star(&format!("{}b*c", "*a?".repeat(50))).accepts(&text));
+        assert!(star(&"*a".repeat(50)).accepts(&text));
+        assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+    }
 }

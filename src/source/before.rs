@@ -170,7 +170,7 @@ fn hash_on(file: &mut File, mut hash: Sha256, length: u64) -> io::Result<Sha256>
 }
 
 /// Hashes what a reader gives and the first 4096 bytes of it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct HeadHash {
     hash: Sha256,
     taken: u64,

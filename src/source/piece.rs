@@ -55,10 +55,26 @@ pub struct Piece {
     pub lines: u64,
     /// How its records are told apart.
     pub mode: Mode,
+    /// What is known about the source up to the end of the piece.
+    pub upto: Upto,
     /// The bytes.
     pub bytes: PieceBytes,
     /// The part of `bytes` that holds records, where a wrapper stands around them.
     pub body: std::ops::Range<usize>,
+}
+
+/// What is known about a source up to the end of a piece: enough to go on there after a run that
+/// was interrupted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Upto {
+    /// Bytes of the source so far.
+    pub size: u64,
+    /// Number of the line that follows.
+    pub line: u64,
+    /// SHA-256 of the bytes so far.
+    pub sha256: [u8; 32],
+    /// SHA-256 of the first 4096 of them, or of all if there are fewer.
+    pub head_sha256: [u8; 32],
 }
 
 /// Bytes of a piece; the buffer goes back to its pool when the last owner lets go.
@@ -109,6 +125,7 @@ impl Piece {
             length: length as u64,
             lines,
             mode: Mode::Lines,
+            upto: Upto::default(),
             bytes: PieceBytes::from(bytes),
             body: 0..length,
         }

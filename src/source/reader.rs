@@ -150,7 +150,8 @@ impl Reader {
     /// A path that is not there, or no path at all.
     pub fn open(paths: &[PathBuf], options: ReadOptions) -> Result<Reader, SourceError> {
         walk::check(paths)?;
-        let found = Box::new(paths.to_vec().into_iter().flat_map(|path| walk::walk(&path)));
+        let owned: Vec<PathBuf> = paths.to_vec();
+        let found = Box::new(owned.into_iter().flat_map(|path| walk::walk(&path)));
         let passed = options.first_id.0;
         let mut reader = Reader { options, found, lanes: VecDeque::new(), passed, started: 0 };
         reader.fill_lanes().map_err(SourceError::Thread)?;

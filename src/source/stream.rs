@@ -18,6 +18,7 @@ use super::cut;
 use super::piece::Mode;
 use super::piece::Piece;
 use super::piece::PieceBytes;
+use super::piece::Upto;
 use super::reader::ReadItem;
 use super::unpack::Outlet;
 use super::unpack::Stopped;
@@ -266,6 +267,12 @@ impl<'r> Stream<'r> {
             length,
             lines,
             mode,
+            upto: Upto {
+                size: self.offset + length,
+                line: self.line + ends,
+                sha256: self.hash.clone().finalize().into(),
+                head_sha256: self.head.clone().finish(),
+            },
             bytes: PieceBytes::pooled(bytes, &out.pool),
             body,
         };
@@ -274,21 +281,25 @@ impl<'r> Stream<'r> {
         out.send(ReadItem::Piece(piece))
     }
 
-    /// Passes over a record that is longer than the limit, to the next line end.
+    /// Passes over a record that is longer than the limit: what of it is in the window, and the
+    /// rest of its last line.
     fn skip_long(&mut self, out: &mut Outlet) -> Result<(), Stopped> {
-        // Lines that end inside the window but start like the inside of a record are passed over
-        // with it: nothing in front of them was a record either.
         let kept = self.window.get(..OVERSIZED_KEPT).unwrap_or(&self.window).to_vec();
-        let mut length = 0_u64;
-        let mut lines = 0;
+        let (mut length, mut ends) = (0_u64, 0);
         loop {
-            let found = memchr::memchr(b'\n', &self.window);
+            // The lines in the window all belong to a value that starts with it and has no end in
+            // it; they go together, or each of them would be looked at with all behind it again.
+            let found = if length == 0 {
+                memchr::memrchr(b'\n', &self.window)
+            } else {
+                memchr::memchr(b'\n', &self.window)
+            };
             let end = found.map_or(self.window.len(), |at| at + 1);
             let passed = self.window.get(..end).unwrap_or_default();
             self.hash.update(passed);
             self.head.update(passed);
             length += end as u64;
-            lines += u64::from(found.is_some());
+            ends += cut::newlines(passed);
             self.window.drain(..end);
             if found.is_some() || self.ended {
                 break;
@@ -296,6 +307,6 @@ impl<'r> Stream<'r> {
             self.fill(out.options.piece_bytes);
         }
         let body = 0..kept.len();
-        self.send(kept, (length, lines, lines.max(1)), body, Mode::Oversized, out)
+        self.send(kept, (length, ends, ends.max(1)), body, Mode::Oversized, out)
     }
 }

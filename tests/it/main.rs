@@ -13,3 +13,4 @@ mod investigate;
 mod pack;
 mod pivots;
 mod questions;
+mod state;

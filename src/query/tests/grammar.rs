@@ -303,6 +303,7 @@ const ERRORS: &[(&str, &str, &str, &str)] = &[
     ("time:foo", "foo", "no time", "2025-12-09"),
     ("took:>abc", "abc", "no length of time", "2s"),
     ("hour:25", "25", "no hour", ""),
+    ("flag:duplicate", "duplicate", "no flag", "duplicate-key"),
     ("weekday:saturday", "saturday", "no weekday", "sat"),
     ("ip:10.0.0.0/33", "10.0.0.0/33", "no network", ""),
     ("requestObject.*:x", "requestObject.*", "no wildcards", ""),

@@ -163,7 +163,6 @@ fn field() -> impl Strategy<Value = Field> {
             Field::Peer,
             Field::Source,
             Field::Log,
-            Field::Flag,
             Field::Envelope("a.b".into()),
         ]),
     ]
