@@ -20,7 +20,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("search", &["event", "query", "source", "intake", "index"]),
     ("ledger", &["event", "query", "search"]),
     ("hunt", &["event", "query", "intake", "sigma", "search", "ledger"]),
-    ("report", &["event", "query", "search", "hunt", "ledger"]),
+    ("report", &["event", "query", "sigma", "search", "hunt", "ledger"]),
     (
         "cli",
         &[

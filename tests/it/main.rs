@@ -13,4 +13,5 @@ mod investigate;
 mod pack;
 mod pivots;
 mod questions;
+mod sigma;
 mod state;

@@ -8,8 +8,14 @@ use std::time::Instant;
 use anyhow::Context;
 use anyhow::bail;
 
+use crate::cli::common::parse_query;
 use crate::cli::exit::Exit;
+use crate::event::field::CREDENTIAL_ID;
+use crate::event::field::Field;
+use crate::event::time::TimeRange;
 use crate::report::sanitize;
+use crate::search::evidence::Evidence;
+use crate::search::indexed;
 
 /// Runs one command line, results to the writer.
 pub type Runner<'r> = &'r dyn Fn(&[String], &mut dyn Write) -> anyhow::Result<Exit>;
@@ -51,32 +57,29 @@ struct Step {
     command: &'static [&'static str],
 }
 
-/// The walk through the investigation, in the order one would ask.
+/// The walk through the investigation, in the order one would ask; `{address}` and `{credential}`
+/// are what the answers before have named ([`Clues`]).
 const STEPS: &[Step] = &[
     Step {
         why: "Somebody without a token was refused. From where, and what was asked for?",
         command: &["search", "user:system:anonymous AND code:403"],
     },
     Step {
-        why: "The address is a pod's. What else came from it, whoever it said it was?",
-        command: &["search", "ip:10.132.8.53"],
+        why: "Whose address is that, and who else acted from it?",
+        command: &["pivot", "ip", "{address}"],
     },
     Step {
-        why: "Seconds later the same address holds a token. \
-              A token's pod and its node are two addresses. Which credentials have three or more?",
+        why: "Seconds later the same address held a token. \
+              A token's pod and its node are two addresses; which credentials have three or more?",
         command: &["top", "credential", "credential:*", "--distinct", "peer", "--min", "3"],
     },
     Step {
-        why: "One credential, three addresses: it left its pod. Everything it did, in order:",
-        command: &["search", "credential:JTI=a21f54f9-5f64-48a3-8679-a446a1637830"],
+        why: "It left its pod. Where was it minted, and where was it used?",
+        command: &["pivot", "credential", "{credential}"],
     },
     Step {
         why: "Why was it allowed to read every secret?",
-        command: &[
-            "top",
-            "reason",
-            "credential:JTI=a21f54f9-5f64-48a3-8679-a446a1637830 decision:allow",
-        ],
+        command: &["top", "reason", "credential:{credential} decision:allow"],
     },
     Step {
         why: "Who gave it that role?",
@@ -93,14 +96,48 @@ const STEPS: &[Step] = &[
             "search",
             "verb:create requestObject.spec.hostPID:true",
             "--fields",
-            "time,user,ns,name,requestObject.spec.containers.image,requestObject.spec.containers.command",
+            "time,user,ns,name,requestObject.spec.containers.image,\
+             requestObject.spec.containers.command",
         ],
     },
     Step {
-        why: "And who went in? (Two requests, four stages: `took` tells the real session.)",
-        command: &["search", "sub:exec", "--fields", "time,verb,stage,took,uri,peer"],
+        why: "And who went in? (Four events are two requests are one session.)",
+        command: &["pivot", "exec"],
+    },
+    Step {
+        why: "The whole story from the first clue alone:",
+        command: &["investigate", "{address}"],
     },
 ];
+
+/// What the evidence itself answers to the first questions.
+struct Clues {
+    /// The address that was refused without a token.
+    address: String,
+    /// The credential that was used from most addresses.
+    credential: String,
+}
+
+impl Clues {
+    fn find(index: &Path) -> anyhow::Result<Clues> {
+        let evidence = indexed::open(index)?;
+        let first = |query: &str, field: Field, distinct: Option<Field>| {
+            let question = parse_query(query)?;
+            let rows = evidence.top(&question, TimeRange::ALL, &[field], distinct.as_ref(), 1)?;
+            let value = rows.into_iter().next().and_then(|row| row.values.into_iter().next());
+            value.flatten().with_context(|| format!("the demo's evidence does not answer {query}"))
+        };
+        let credential = Field::path(CREDENTIAL_ID);
+        Ok(Clues {
+            address: first("user:system:anonymous AND code:403", Field::Peer, None)?,
+            credential: first("credential:*", credential, Some(Field::Peer))?,
+        })
+    }
+
+    fn fill(&self, arg: &str) -> String {
+        arg.replace("{address}", &self.address).replace("{credential}", &self.credential)
+    }
+}
 
 /// Writes the evidence, indexes it and walks through the questions.
 ///
@@ -117,8 +154,11 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write, run: Runner<'_>) -> anyhow::Res
     )?;
     let path = evidence.to_string_lossy().into_owned();
     walk(1, "First the evidence becomes an index.", &["index", &path], &index, out, run)?;
+    let clues = Clues::find(Path::new(&index))?;
     for (step, number) in STEPS.iter().zip(2..) {
-        walk(number, step.why, step.command, &index, out, run)?;
+        let command: Vec<String> = step.command.iter().map(|arg| clues.fill(arg)).collect();
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        walk(number, step.why, &command, &index, out, run)?;
     }
     let shown = sanitize::terminal(&index).into_owned();
     writeln!(
@@ -128,6 +168,8 @@ pub fn run(args: &DemoArgs, out: &mut dyn Write, run: Runner<'_>) -> anyhow::Res
          audithound show AUDIT_ID            # one request, all of it (--fields id names them)\n  \
          audithound histogram --interval 5m  # when was it busy\n  \
          audithound top user,verb 'resource:secrets'\n  \
+         audithound hunt                     # every built-in rule and correlation\n  \
+         audithound pivot --list             # every other way to go on from one thing\n  \
          audithound sources                  # what this evidence can and cannot show\n  \
          audithound fields                   # every name a question can use\n\n\
          And your own: audithound index PATH... --index case.index"
