@@ -13,5 +13,6 @@ mod increments;
 mod investigate;
 mod pack;
 mod pivots;
+mod questions;
 mod sigma;
 mod state;
