@@ -163,6 +163,30 @@ fn undecidable_name(step: &str) -> &'static str {
     }
 }
 
+/// What proves neither reading stands under the hypotheses, whole; nothing else does.
+fn assert_hypotheses(story: &Story, truth: &Truth, what: &str) {
+    let open: BTreeSet<String> =
+        story.hypotheses.iter().flat_map(|h| &h.events).map(|e| e.audit_id.clone()).collect();
+    let expected: BTreeSet<String> = truth
+        .hypotheses
+        .iter()
+        .flat_map(|step| &step.events)
+        .map(|event| event.audit_id.clone())
+        .collect();
+    // The same account may do other things near a step; those are shown too.
+    assert!(open.is_superset(&expected), "{what}: {open:?} {expected:?}");
+    assert!(open.is_disjoint(&ids(story)), "{what}");
+    let innocent = [&truth.innocent, &truth.second];
+    let apart: BTreeSet<&String> = innocent
+        .into_iter()
+        .flatten()
+        .flat_map(|step| &step.events)
+        .map(|event| &event.audit_id)
+        .collect();
+    let told: BTreeSet<String> = ids(story);
+    assert!(told.iter().all(|id| !apart.contains(id)), "{what}: an innocent is accused");
+}
+
 #[test]
 fn every_variant_reaches_its_steps_and_says_what_it_cannot_decide() {
     for variant in VARIANTS {
@@ -173,6 +197,7 @@ fn every_variant_reaches_its_steps_and_says_what_it_cannot_decide() {
             let story = ask(&evidence, &ledgers, &truth.start_address);
             assert_exactly(&story, &reachable(&truth), &what);
             assert_in_time_order(&story);
+            assert_hypotheses(&story, &truth, &what);
             for step in &truth.undecidable {
                 let name = undecidable_name(step);
                 assert!(
