@@ -100,6 +100,7 @@ fn main() {
         memory: 512 << 20,
         cluster: None,
         range: TimeRange::ALL,
+        checkpoint: audithound::index::commit::CHECKPOINT,
     };
     build(&building, &Quiet).unwrap();
     std::fs::remove_file(&log).unwrap();

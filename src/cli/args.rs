@@ -17,6 +17,8 @@ pub struct Cli {
 /// The commands, in the order an analyst meets them.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Indexes audit logs: files, directories, archives
+    Index(command::index::IndexCommandArgs),
     /// Answers a question from an index
     Search(command::search::SearchArgs),
     /// Answers a question without an index, by judging every event
@@ -27,27 +29,35 @@ pub enum Command {
     Top(command::top::TopArgs),
     /// Counts events over time
     Histogram(command::histogram::HistogramArgs),
-    /// Runs detection rules and correlations over everything
-    Hunt(command::hunt::HuntArgs),
-    /// Lists, shows and checks the rules of hunts
-    Rules(command::rules::RulesArgs),
-    /// Lists every field and alias that a query can name
-    Fields(command::fields::FieldsArgs),
+    /// Goes from one thing in the evidence to everything around it
+    Pivot(command::pivot::PivotArgs),
     /// Follows one clue to the whole story
     Investigate(command::investigate::InvestigateArgs),
     /// Prints the events of a question as a timeline
     Timeline(command::timeline::TimelineArgs),
-    /// Goes from one thing in the evidence to everything around it
-    Pivot(command::pivot::PivotArgs),
     /// Rebuilds objects as they were at a moment
     State(command::state::StateArgs),
+    /// Runs detection rules and correlations over everything
+    Hunt(command::hunt::HuntArgs),
+    /// Lists, shows and checks the rules of hunts
+    Rules(command::rules::RulesArgs),
+    /// Shows what the evidence is, and what it can and cannot show
+    Sources(command::sources::SourcesArgs),
+    /// Lists every record that is no event, with its place and the reason
+    Rejected(command::rejected::RejectedArgs),
+    /// Checks an index against itself and against its sources
+    Verify(command::verify::VerifyArgs),
+    /// Lists every field and alias that a query can name
+    Fields(command::fields::FieldsArgs),
     /// Lists every format of evidence that can be read
     Formats(command::formats::FormatsArgs),
+    /// Walks through the investigation of a bundled incident
+    Demo(command::demo::DemoArgs),
+    /// Prints a completion script for a shell
+    Completions(command::completions::CompletionsArgs),
     /// Shows the stages from text to answer
     #[command(hide = true)]
     Debug(command::debug::DebugArgs),
-    /// Prints a completion script for a shell
-    Completions(command::completions::CompletionsArgs),
 }
 
 #[cfg(test)]

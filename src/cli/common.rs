@@ -26,6 +26,8 @@ use crate::report::renderer_registry::renderer;
 use crate::report::sanitize;
 use crate::search::evidence::Evidence;
 use crate::search::evidence::SearchOptions;
+use crate::search::indexed;
+use crate::search::indexed::Searcher;
 
 /// Which index is asked.
 #[derive(Clone, Debug, clap::Args)]
@@ -200,7 +202,15 @@ pub fn open_evidence(args: &IndexArgs) -> anyhow::Result<Box<dyn Evidence>> {
 /// # Errors
 /// One sentence on what is wrong with the directory.
 pub fn open_evidence_in(args: &IndexArgs, zone: Zone) -> anyhow::Result<Box<dyn Evidence>> {
-    Ok(Box::new(crate::search::indexed::open(&args.dir)?.with_zone(zone)))
+    Ok(Box::new(open_index(args, zone)?))
+}
+
+/// Opens the index itself, for what only an index knows: its manifest, its paths.
+///
+/// # Errors
+/// One sentence on what is wrong with the directory.
+pub fn open_index(args: &IndexArgs, zone: Zone) -> anyhow::Result<Searcher> {
+    Ok(indexed::open(&args.dir)?.with_zone(zone))
 }
 
 /// Takes the text of a question from the command line: `-verb:get` is one, a mistyped option is

@@ -42,22 +42,32 @@ pub fn main() -> ExitCode {
 /// Whatever kept the command from ending; the caller says it and exits with 2.
 pub fn dispatch(command: &Command, out: &mut dyn Write) -> anyhow::Result<Exit> {
     match command {
+        Command::Index(args) => command::index::run(args, out),
         Command::Search(args) => command::search::run(args, out),
         Command::Scan(args) => command::scan::run(args, out),
         Command::Show(args) => command::show::run(args, out),
         Command::Top(args) => command::top::run(args, out),
         Command::Histogram(args) => command::histogram::run(args, out),
-        Command::Hunt(args) => command::hunt::run(args, out),
-        Command::Rules(args) => command::rules::run(args, out),
-        Command::Fields(args) => command::fields::run(args, out),
+        Command::Pivot(args) => command::pivot::run(args, out),
         Command::Investigate(args) => command::investigate::run(args, out),
         Command::Timeline(args) => command::timeline::run(args, out),
-        Command::Pivot(args) => command::pivot::run(args, out),
         Command::State(args) => command::state::run(args, out),
+        Command::Hunt(args) => command::hunt::run(args, out),
+        Command::Rules(args) => command::rules::run(args, out),
+        Command::Sources(args) => command::sources::run(args, out),
+        Command::Rejected(args) => command::rejected::run(args, out),
+        Command::Verify(args) => command::verify::run(args, out),
+        Command::Fields(args) => command::fields::run(args, out),
         Command::Formats(args) => command::formats::run(args, out),
-        Command::Debug(args) => command::debug::run(args, out),
+        Command::Demo(args) => command::demo::run(args, out, &run_line),
         Command::Completions(args) => command::completions::run(args, out),
+        Command::Debug(args) => command::debug::run(args, out),
     }
+}
+
+/// Runs a whole command line, as if it had been typed.
+fn run_line(line: &[String], out: &mut dyn Write) -> anyhow::Result<Exit> {
+    dispatch(&Cli::try_parse_from(line)?.command, out)
 }
 
 /// Says on standard error what went wrong: the sentence with its causes on one line, further

@@ -10,3 +10,4 @@ pub mod common;
 pub mod dispatch;
 pub mod exit;
 pub mod hits;
+pub mod progress;

@@ -2,6 +2,7 @@
 //! reported.
 
 mod correlations;
+mod novelty;
 mod selection;
 mod summary;
 mod undecidable;
@@ -117,7 +118,7 @@ pub fn hunt(
     progress: &dyn Fn(&str),
 ) -> Result<HuntReport, HuntError> {
     let mut report = HuntReport::default();
-    let selection = selection::select(rules, options, &mut report);
+    let mut selection = selection::select(rules, options, &mut report);
     progress(&format!("asking {} questions", selection.rules.len()));
     let mut run = Run {
         evidence,
@@ -125,8 +126,9 @@ pub fn hunt(
         facts: Facts::default(),
         allowed: options.allow.resolve(evidence, options.range)?,
     };
-    let asked = ask_all(&mut run, &selection)?;
-    report.n_asked = selection.reported().count() + selection.correlations.len();
+    let mut asked = ask_all(&mut run, &selection)?;
+    report.n_asked = selection.n_reported();
+    novelty::run(&run, &mut selection, &mut asked, &mut report)?;
     for (chosen, answer) in selection.rules.iter().zip(&asked) {
         if !chosen.reported {
             continue;

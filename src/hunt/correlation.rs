@@ -52,7 +52,7 @@ pub fn correlate(
 ) -> Vec<Instance> {
     let mut found = Vec::new();
     for (key, mut matches) in groups {
-        matches.sort_by(|a, b| (a.time, a.item, a.rule).cmp(&(b.time, b.item, b.rule)));
+        matches.sort_by_key(|m| (m.time, m.item, m.rule));
         let counts_items = matches!(
             correlation.kind,
             CorrelationKind::EventCount

@@ -2,22 +2,52 @@
 
 use std::cell::OnceCell;
 
+use crate::event::field::Field;
 use crate::event::time::TimeRange;
 use crate::hunt::error::HuntError;
 use crate::hunt::finding::Card;
 use crate::hunt::finding::Group;
 use crate::hunt::finding::HuntKind;
 use crate::ledger::Ledgers;
+use crate::query::ast::Glob;
+use crate::query::ast::GlobPart;
+use crate::query::ast::QueryAst;
+use crate::query::ast::Test;
 use crate::search::error::SearchError;
 use crate::search::evidence::Evidence;
 use crate::search::evidence::Hit;
+use crate::search::evidence::SearchOptions;
 use crate::sigma::rule::Level;
 use crate::sigma::rule::NeededLevel;
 
-pub mod credential_away;
+pub mod audit_silence;
+pub mod beacon;
+pub mod credential_two_addresses;
+pub mod csr_lineage;
+pub mod first_seen;
+pub mod machineconfig_static_pod;
+pub mod new_image_privileged;
+pub mod node_compromise_chain;
+pub mod token_away_from_pod;
+pub mod token_lineage;
+pub mod ua_family_switch;
+pub mod webhook_mutation;
 
 /// Every analysis.
-pub static HUNTS: &[&dyn Hunt] = &[&credential_away::CredentialAway];
+pub static HUNTS: &[&dyn Hunt] = &[
+    &token_away_from_pod::TokenAwayFromPod,
+    &credential_two_addresses::CredentialTwoAddresses,
+    &ua_family_switch::UaFamilySwitch,
+    &token_lineage::TokenLineage,
+    &audit_silence::AuditSilence,
+    &csr_lineage::CsrLineage,
+    &webhook_mutation::WebhookMutation,
+    &node_compromise_chain::NodeCompromiseChain,
+    &machineconfig_static_pod::MachineconfigStaticPod,
+    &new_image_privileged::NewImagePrivileged,
+    &first_seen::FirstSeen,
+    &beacon::Beacon,
+];
 
 /// What analyses are given; what is expensive is made once, by whoever asks first.
 pub struct HuntContext<'e> {
@@ -74,6 +104,30 @@ pub trait Hunt: Sync {
     /// # Errors
     /// When the evidence cannot be read.
     fn run(&self, context: &HuntContext<'_>) -> Result<HuntAnswer, HuntError>;
+}
+
+/// `path` begins with `prefix`.
+fn starts(path: &str, prefix: &str) -> QueryAst {
+    let glob = Glob(vec![GlobPart::Text(prefix.to_owned()), GlobPart::AnyRun]);
+    QueryAst::Field { field: Field::path(path), test: Test::Like { glob, cased: false } }
+}
+
+/// `path` equals one of `values`.
+fn any_equals(path: &str, values: &[&str]) -> QueryAst {
+    QueryAst::any_of(values.iter().map(|value| QueryAst::path_equals(path, value)).collect())
+}
+
+/// Every use of a credential in the range asked about.
+fn uses(
+    context: &HuntContext<'_>,
+    credential: &crate::ledger::credential::Credential,
+) -> Result<Vec<Hit>, SearchError> {
+    let mut parts = vec![credential.question()];
+    if !credential.cluster.is_empty() {
+        parts.push(QueryAst::equals(Field::Cluster, &credential.cluster));
+    }
+    let options = SearchOptions { range: context.range, ..SearchOptions::default() };
+    Ok(context.evidence.search(&QueryAst::all_of(parts), &options)?.hits)
 }
 
 /// What the analyses of this folder say about themselves.

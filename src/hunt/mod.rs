@@ -4,6 +4,7 @@ pub mod allow_list;
 pub mod answer;
 pub mod attack;
 pub mod batch;
+pub mod coverage;
 pub mod correlation;
 pub mod error;
 pub mod finding;

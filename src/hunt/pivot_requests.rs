@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::event::field::Field;
 use crate::event::json::Json;
 use crate::event::json::Tape;
 use crate::event::json::parse_lenient;
@@ -132,6 +133,56 @@ impl PivotContext<'_> {
         Ok(list)
     }
 
+    /// Events of the platform's own identities, but for credentials that the evidence shows in
+    /// other hands: whoever stole an operator's token must not hide behind its name.
+    pub fn platform(&self) -> QueryAst {
+        let stolen: Vec<QueryAst> = self
+            .ledgers
+            .credentials
+            .accused()
+            .map(crate::ledger::credential::Credential::question)
+            .collect();
+        if stolen.is_empty() {
+            return platform_identities();
+        }
+        QueryAst::all_of(vec![platform_identities(), QueryAst::any_of(stolen).negated()])
+    }
+
+    /// Counts events of the platform itself by some fields, for pivots that do not list them.
+    ///
+    /// # Errors
+    /// When the evidence cannot be read.
+    pub fn count_platform(
+        &self,
+        answer: &mut Answer,
+        question: &QueryAst,
+        fields: &[(&str, Field)],
+        keep: impl Fn(&[Option<String>]) -> bool,
+    ) -> Result<(), HuntError> {
+        if self.options.no_platform {
+            return Ok(());
+        }
+        let mut columns: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+        columns.extend(["events", "first", "last"]);
+        let mut counted = section("by the platform itself", &columns);
+        let question = QueryAst::all_of(vec![question.clone(), self.platform()]);
+        let fields: Vec<Field> = fields.iter().map(|(_, field)| field.clone()).collect();
+        for row in self.evidence.top(&question, self.range, &fields, None, 1)? {
+            if !keep(&row.values) {
+                continue;
+            }
+            let mut cells: Vec<Cell> = row.values.into_iter().map(Into::into).collect();
+            cells.push(i64::try_from(row.count).unwrap_or(i64::MAX).into());
+            cells.extend([row.first.into(), row.last.into()]);
+            push(&mut counted, cells, Vec::new());
+        }
+        if !counted.rows.is_empty() {
+            counted.notes.push("the platform does this all day: counted, not listed".to_owned());
+            answer.sections.push(counted);
+        }
+        Ok(())
+    }
+
     /// Takes the platform's identities out where that was asked, and says how many events it hid.
     ///
     /// # Errors
@@ -144,7 +195,7 @@ impl PivotContext<'_> {
         if !self.options.no_platform {
             return Ok(question.clone());
         }
-        let platform = platform_identities();
+        let platform = self.platform();
         let hidden = QueryAst::all_of(vec![question.clone(), platform.clone()]);
         let count = SearchOptions { range: self.range, limit: 1, ..SearchOptions::default() };
         let n_hidden = self.evidence.search(&hidden, &count)?.total;

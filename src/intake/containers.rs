@@ -283,6 +283,8 @@ fn folders_are_walked_in_order_and_only_files_are_read() {
         .collect();
     assert_eq!(names, ["/a.log", "/b/c/1.log", "/lock"]);
     assert_eq!((run.tally.events, run.refused.len()), (3, 4), "{:?}", run.refused);
+    let options = ReadOptions { skip: vec![at("b")], ..ReadOptions::default() };
+    assert_eq!(super::testing::run(&[folder.path().to_path_buf()], options).tally.events, 2);
     let reasons: String = run.refused.iter().map(|(_, reason)| reason.as_str()).collect();
     for word in ["loop", "a device", "a socket", "No such file"] {
         assert!(reasons.contains(word), "{word}: {reasons}");

@@ -54,3 +54,21 @@ pub(crate) static FORMATS: &[&dyn Format] = &[
 pub fn formats_table() -> Vec<FormatRow> {
     FORMATS.iter().map(|format| format.row()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_whole_and_names_are_unique() {
+        let rows = formats_table();
+        let mut names: Vec<_> = rows.iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), rows.len());
+        for row in rows {
+            assert!(row.about.ends_with('.'), "{}", row.name);
+            assert!(!row.from.is_empty() && !row.example.is_empty(), "{}", row.name);
+        }
+    }
+}

@@ -5,6 +5,9 @@
 //! lines and holds an array of events, each element of the array is a record of its own with its
 //! own place: a wrapper of gigabytes would make a useless answer to "show me the line", and an
 //! archive of that size could not be read piece by piece.
+//! For the same reason an array that is larger than a piece is read by its elements even where it
+//! stands on one line.
+//! The brackets, commas and keys around elements, and the header of a CSV file, are no records.
 
 use std::borrow::Cow;
 use std::ops::Range;

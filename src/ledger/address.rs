@@ -163,6 +163,8 @@ pub struct AddressLedger {
     node_of_address: HashMap<(String, IpAddr), String>,
     node_of_subnet: BTreeMap<String, Vec<(Network, String)>>,
     blocks: BTreeMap<(String, Network), BTreeMap<String, BTreeSet<String>>>,
+    pods_by_name: HashMap<PodKey, Vec<usize>>,
+    addresses_by_pod: HashMap<usize, Vec<IpAddr>>,
 }
 
 type PodKey = (String, String, String);
@@ -196,6 +198,7 @@ impl AddressLedger {
             ledger.balancers.insert(key, balancer.service.clone());
         }
         ledger.close();
+        ledger.index_addresses();
         ledger
     }
 
@@ -257,8 +260,7 @@ impl AddressLedger {
                 }
             }
         }
-        let at = self.pods.len();
-        self.pods.push(Pod {
+        let at = self.add_pod(Pod {
             cluster: event.cluster.clone(),
             namespace: event.namespace.clone(),
             name: event.name.clone(),
@@ -267,6 +269,26 @@ impl AddressLedger {
         });
         fold.alive.insert(key.clone(), at);
         at
+    }
+
+    fn add_pod(&mut self, pod: Pod) -> usize {
+        let at = self.pods.len();
+        let key = (pod.cluster.clone(), pod.namespace.clone(), pod.name.clone());
+        self.pods_by_name.entry(key).or_default().push(at);
+        self.pods.push(pod);
+        at
+    }
+
+    /// Pods of this name, in order of their first appearance.
+    pub fn pods_named(
+        &self,
+        cluster: &str,
+        namespace: &str,
+        name: &str,
+    ) -> impl DoubleEndedIterator<Item = (usize, &Pod)> {
+        let key = (cluster.to_owned(), namespace.to_owned(), name.to_owned());
+        let found = self.pods_by_name.get(&key).map_or(&[][..], Vec::as_slice);
+        found.iter().filter_map(|at| Some((*at, self.pods.get(*at)?)))
     }
 
     fn end_of(&mut self, fold: &mut Fold, at: usize, event: &PodEvent) {
@@ -348,6 +370,17 @@ impl AddressLedger {
         }
     }
 
+    fn index_addresses(&mut self) {
+        for ((_, address), intervals) in &self.intervals {
+            for interval in intervals {
+                let known = self.addresses_by_pod.entry(interval.pod).or_default();
+                if !known.contains(address) {
+                    known.push(*address);
+                }
+            }
+        }
+    }
+
     /// Ends the intervals, and draws from the facts what is true of whole networks.
     fn close(&mut self) {
         for intervals in self.intervals.values_mut() {
@@ -410,10 +443,11 @@ impl AddressLedger {
         }
         let mut single: Vec<((String, IpAddr), &Use)> = Vec::new();
         for (key, uses) in by_address {
-            if self.node_of_address.contains_key(&key)
-                || self.intervals.contains_key(&key)
-                || self.in_pod_network(&key.0, key.1)
-            {
+            if self.node_of_address.contains_key(&key) || self.intervals.contains_key(&key) {
+                continue;
+            }
+            if self.in_pod_network(&key.0, key.1) {
+                single.extend(self.only_pod(&key, &uses).map(|one| (key.clone(), one)));
                 continue;
             }
             match meaning(&uses, |one| self.own_node(one)) {
@@ -437,9 +471,38 @@ impl AddressLedger {
         self.learn_pods(&single);
     }
 
+    /// The use by the one pod that used an address of the pod network, unless a body gives that
+    /// pod another address, or the address lies in the network of another node.
+    fn only_pod<'u>(&self, key: &(String, IpAddr), uses: &[&'u Use]) -> Option<&'u Use> {
+        let mut bound = uses.iter().copied().filter(|one| one.pod.is_some());
+        let first = bound.next()?;
+        if bound.any(|one| one.identity() != first.identity()) {
+            return None;
+        }
+        let node = self.own_node(first);
+        let elsewhere =
+            self.subnet_node(&key.0, key.1).is_some_and(|owner| node.as_deref() != Some(owner));
+        let (namespace, name) = first.bound_pod()?;
+        let other_address = self
+            .pods_named(&key.0, namespace, name)
+            .any(|(at, pod)| pod.host_network || self.has_other_address(at, key.1));
+        (!elsewhere && !other_address).then_some(first)
+    }
+
+    /// Says whether a body gives the pod an address of the same family that is not this one.
+    pub fn has_other_address(&self, pod: usize, address: IpAddr) -> bool {
+        self.addresses_by_pod.get(&pod).is_some_and(|known| {
+            let same_family = |one: &&IpAddr| one.is_ipv4() == address.is_ipv4();
+            !known.contains(&address) && known.iter().any(|one| same_family(&one))
+        })
+    }
+
     /// Pod addresses by their use: believed where the neighbourhood does not speak against it.
     fn learn_pods(&mut self, single: &[((String, IpAddr), &Use)]) {
         for ((cluster, address), one) in single {
+            if self.in_pod_network(cluster, *address) {
+                continue;
+            }
             let (Some(node), Some(pod)) = (self.own_node(one), one.pod.clone()) else { continue };
             let block = Network::around(*address, neighbourhood(*address));
             self.blocks
@@ -449,7 +512,21 @@ impl AddressLedger {
                 .or_default()
                 .insert(pod);
         }
+        // A pod has one address per family: where its token was used from two, which of them was
+        // the pod's own is not known.
+        let mut candidates: HashMap<(&str, String, bool), BTreeSet<IpAddr>> = HashMap::new();
         for ((cluster, address), one) in single {
+            let key = (cluster.as_str(), one.identity(), address.is_ipv4());
+            candidates.entry(key).or_default().insert(*address);
+        }
+        for ((cluster, address), one) in single {
+            let key = (cluster.as_str(), one.identity(), address.is_ipv4());
+            if candidates.get(&key).is_some_and(|known| known.len() > 1)
+                || (self.knows_pod_network(cluster, *address)
+                    && !self.in_pod_network(cluster, *address))
+            {
+                continue;
+            }
             let (Some((namespace, name)), Some(first), Some(last)) =
                 (one.bound_pod(), one.first, one.last)
             else {
@@ -459,11 +536,12 @@ impl AddressLedger {
             if self.neighbours_of_other_node(cluster, *address, &node).is_some() {
                 continue;
             }
-            let known = self.pods.iter().position(|pod| {
-                pod.cluster == *cluster && pod.namespace == namespace && pod.name == name
-            });
+            let known = self.pods_named(cluster, namespace, name).next_back().map(|(at, _)| at);
+            if known.is_some_and(|at| self.has_other_address(at, *address)) {
+                continue;
+            }
             let pod = known.unwrap_or_else(|| {
-                self.pods.push(Pod {
+                self.add_pod(Pod {
                     cluster: cluster.clone(),
                     namespace: namespace.to_owned(),
                     name: name.to_owned(),
@@ -475,9 +553,11 @@ impl AddressLedger {
                     node: Some(node),
                     first: Some(first),
                     ..Pod::default()
-                });
-                self.pods.len() - 1
+                })
             });
+            if known.is_none() || !self.addresses_by_pod.entry(pod).or_default().contains(address) {
+                self.addresses_by_pod.entry(pod).or_default().push(*address);
+            }
             let intervals = self.intervals.entry((cluster.clone(), *address)).or_default();
             let until = Some((Timestamp(last.0 + 1), Ending::Reused));
             match intervals.iter_mut().find(|interval| interval.pod == pod) {
@@ -503,11 +583,8 @@ impl AddressLedger {
             return Some(node.to_owned());
         }
         let (namespace, name) = one.bound_pod()?;
-        let pod = self.pods.iter().rev().find(|pod| {
-            pod.cluster == one.cluster
-                && pod.namespace == namespace
-                && pod.name == name
-                && (one.pod_uid.is_none() || pod.uid.is_none() || pod.uid == one.pod_uid)
+        let (_, pod) = self.pods_named(&one.cluster, namespace, name).rev().find(|(_, pod)| {
+            one.pod_uid.is_none() || pod.uid.is_none() || pod.uid == one.pod_uid
         })?;
         pod.node.clone()
     }
@@ -577,9 +654,9 @@ impl AddressLedger {
             return Owner::Loopback;
         }
         let key = (cluster.to_owned(), address);
-        let held = self.intervals.get(&key).into_iter().flatten();
+        let mut held = self.intervals.get(&key).into_iter().flatten().rev();
         // The latest start wins where two intervals overlap.
-        if let Some(interval) = held.filter(|interval| interval.holds_at(time)).last() {
+        if let Some(interval) = held.find(|interval| interval.holds_at(time)) {
             if let Some(pod) = self.pods.get(interval.pod) {
                 return Owner::Pod(pod, interval);
             }
@@ -612,9 +689,16 @@ impl AddressLedger {
 
     /// All addresses a pod had.
     pub fn addresses_of(&self, pod: usize) -> Vec<(IpAddr, &Interval)> {
-        self.intervals
-            .iter()
-            .flat_map(|((_, address), all)| all.iter().map(move |one| (*address, one)))
+        let Some(cluster) = self.pods.get(pod).map(|pod| pod.cluster.as_str()) else {
+            return Vec::new();
+        };
+        self.addresses_by_pod
+            .get(&pod)
+            .into_iter()
+            .flatten()
+            .flat_map(|address| {
+                self.intervals_of(cluster, *address).iter().map(|one| (*address, one))
+            })
             .filter(|(_, interval)| interval.pod == pod)
             .collect()
     }

@@ -197,6 +197,7 @@ pub struct CredentialLedger {
     /// Ids of the tokens of one pod, by cluster and the pod's uid, in order of first use: a
     /// kubelet renews them.
     pub chains: BTreeMap<(String, String), Vec<CredentialKey>>,
+    clusters: BTreeSet<String>,
 }
 
 const MINT_COLUMNS: [&str; 9] = [
@@ -278,6 +279,7 @@ impl CredentialLedger {
     }
 
     fn add(&mut self, addresses: &AddressLedger, one: &Use) {
+        self.clusters.insert(one.cluster.clone());
         let key = key_of(one);
         let at = (one.cluster.clone(), key.clone());
         let mint = match &key {
@@ -319,8 +321,10 @@ impl CredentialLedger {
 
     /// The credential with this id, in any cluster.
     pub fn by_id<'l>(&'l self, id: &str) -> impl Iterator<Item = &'l Credential> {
-        let wanted = CredentialKey::Id(id.to_owned());
-        self.used.values().filter(move |credential| credential.key == wanted)
+        let key = CredentialKey::Id(id.to_owned());
+        self.clusters
+            .iter()
+            .filter_map(move |cluster| self.used.get(&(cluster.clone(), key.clone())))
     }
 
     /// Credentials of one user.
@@ -462,7 +466,3 @@ fn is_copy(evidence: &dyn Evidence, line: &Line<'_>, time: Timestamp) -> Result<
     });
     Ok(found)
 }
-
-#[cfg(test)]
-#[path = "credential_tests.rs"]
-mod tests;

@@ -33,6 +33,8 @@ pub enum Away {
     Outside,
     /// Only the neighbourhood of the address speaks for this node.
     Neighbourhood(String),
+    /// The address is in the pod network, but a body gives the credential's pod another one.
+    NotItsOwn,
 }
 
 impl std::fmt::Display for Away {
@@ -47,6 +49,7 @@ impl std::fmt::Display for Away {
             Away::Neighbourhood(node) => {
                 write!(f, "only pods of node {node} were seen near the address")
             }
+            Away::NotItsOwn => f.write_str("the credential's pod had another address"),
         }
     }
 }
@@ -133,6 +136,12 @@ pub fn judge(
             }
             None => Judgement::Undecidable("the node of the credential is not known"),
         },
+        Owner::PodNetwork { .. } if has_other_address(ledger, bound, address) => match owner {
+            Owner::PodNetwork { node: Some(node) } if bound.node.is_some_and(|n| n != node) => {
+                Judgement::Away(Away::OtherSubnet(node.to_owned()), Strength::Strong)
+            }
+            _ => Judgement::Away(Away::NotItsOwn, Strength::Weak),
+        },
         Owner::PodNetwork { node: Some(node) } => match bound.node {
             Some(own) if own == node => Judgement::Own,
             Some(_) => Judgement::Away(Away::OtherSubnet(node.to_owned()), Strength::Strong),
@@ -149,6 +158,16 @@ pub fn judge(
         Owner::Loopback => Judgement::Own,
         Owner::Shared(_) | Owner::Balancer(_) => Judgement::Shared,
     }
+}
+
+/// Whether a body gives the credential's pod another address.
+fn has_other_address(ledger: &AddressLedger, bound: &Bound<'_>, address: IpAddr) -> bool {
+    let (Some((namespace, _)), Some(name)) = (service_account(bound.user), bound.pod) else {
+        return false;
+    };
+    ledger
+        .pods_named(bound.cluster, namespace, name)
+        .any(|(at, pod)| bound.is_pod(pod) && ledger.has_other_address(at, address))
 }
 
 /// Whether the address lies in the pod network of the credential's own node, where that is known.

@@ -14,6 +14,8 @@ pub mod question;
 pub mod reason;
 pub mod request;
 pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod uri;
 pub mod usage;
 
@@ -46,3 +48,7 @@ impl Ledgers {
         Ok(Ledgers { addresses, credentials })
     }
 }
+
+#[cfg(test)]
+#[path = "attribution_tests.rs"]
+mod tests;

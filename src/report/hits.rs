@@ -71,15 +71,17 @@ fn write_raw(
     view: &View<'_>,
     out: &mut dyn Write,
 ) -> Result<(), ReportError> {
-    for hit in hits {
-        let event = evidence.fetch(hit.id)?;
-        if view.terminal {
-            // Bytes that act on a terminal are for files and pipes only.
-            let text = String::from_utf8_lossy(&event.raw);
-            writeln!(out, "{}", sanitize::lines(&text))?;
-        } else {
-            out.write_all(&event.raw)?;
-            out.write_all(b"\n")?;
+    for piece in hits.chunks(PIECE) {
+        let ids: Vec<EventId> = piece.iter().map(|hit| hit.id).collect();
+        for event in evidence.fetch_many(&ids)? {
+            if view.terminal {
+                // Bytes that act on a terminal are for files and pipes only.
+                let text = String::from_utf8_lossy(&event.raw);
+                writeln!(out, "{}", sanitize::lines(&text))?;
+            } else {
+                out.write_all(&event.raw)?;
+                out.write_all(b"\n")?;
+            }
         }
     }
     Ok(())
@@ -97,8 +99,7 @@ fn write_jsonl(
     for piece in hits.chunks(PIECE) {
         let ids: Vec<EventId> = piece.iter().map(|hit| hit.id).collect();
         let rows = if fields.is_empty() { Vec::new() } else { evidence.rows(&ids, &fields)? };
-        for (at, hit) in piece.iter().enumerate() {
-            let stored = evidence.fetch(hit.id)?;
+        for (at, (hit, stored)) in piece.iter().zip(evidence.fetch_many(&ids)?).enumerate() {
             let mut line: Vec<u8> = b"{\"event\":".to_vec();
             line.extend_from_slice(&embed(&stored.event, &mut tape));
             push_place(&mut line, evidence, hit, &stored);

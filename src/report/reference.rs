@@ -35,8 +35,7 @@ pub fn event_references(
     let ids = ids.get(..ids.len().min(view.events_max)).unwrap_or(ids);
     let rows = evidence.rows(ids, &[Field::path("auditID"), Field::path("stage")])?;
     let mut references = Vec::with_capacity(ids.len());
-    for (id, row) in ids.iter().zip(&rows) {
-        let event = evidence.fetch(*id)?;
+    for (event, row) in evidence.fetch_many(ids)?.iter().zip(&rows) {
         let first = |at: usize| row.get(at).and_then(|values| values.first()).cloned();
         references.push(EventReference {
             audit_id: first(0),

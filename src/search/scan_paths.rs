@@ -1,10 +1,14 @@
 //! Paths become records for a scan, one after the other in the order of reading.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::Xxh3;
+
 use crate::event::place::Origin;
 use crate::event::place::Place;
+use crate::index::dedupe::canonical;
 use crate::intake::PieceReader;
 use crate::intake::Tally;
 use crate::intake::record::Met;
@@ -43,8 +47,9 @@ pub struct ScanReport {
     pub problems: Vec<String>,
 }
 
-/// Reads every event under `paths` and hands it to `each`; `cluster` is used where the evidence
-/// names none.
+/// Reads every event under `paths` and hands it to `each`, one that was there before (equal as a
+/// canonical event, [`canonical`]) only once, as an index does; `cluster` is used where the
+/// evidence names none.
 ///
 /// # Errors
 /// A path that is not there.
@@ -56,6 +61,7 @@ pub fn read_records(
     let mut report = ScanReport::default();
     let mut pieces = PieceReader::new();
     let mut source: Option<Arc<SourceInfo>> = None;
+    let mut seen: HashSet<u128> = HashSet::new();
     for item in Reader::open(paths, ReadOptions::default())? {
         match item {
             ReadItem::Start(info) => {
@@ -65,8 +71,16 @@ pub fn read_records(
             ReadItem::Piece(piece) => {
                 let Some(info) = source.as_ref() else { continue };
                 let rejected = &mut report.rejected;
-                report.tally += pieces.read(&piece, info, &mut |met, _| match met {
-                    Met::Event(record) => each(owned(&record, info, cluster)),
+                let mut duplicates = 0;
+                let mut tally = pieces.read(&piece, info, &mut |met, _| match met {
+                    Met::Event(record) => {
+                        let record = owned(&record, info, cluster);
+                        if seen.insert(identity(&record)) {
+                            each(record);
+                        } else {
+                            duplicates += 1;
+                        }
+                    }
                     Met::Rejected(found) if rejected.len() < SHOWN_MAX => {
                         rejected.push(RejectedRecord {
                             source: info.name.clone(),
@@ -76,6 +90,9 @@ pub fn read_records(
                     }
                     Met::Rejected(_) | Met::Blank => {}
                 });
+                tally.events -= duplicates;
+                tally.duplicates += duplicates;
+                report.tally += tally;
             }
             ReadItem::End(end) => {
                 if let (Some(problem), Some(info)) = (end.problem, source.as_ref()) {
@@ -94,6 +111,20 @@ pub fn read_records(
     }
     report.problems.dedup();
     Ok(report)
+}
+
+/// Returns 128 bits that two events share only when they are one: the canonical form,
+/// hashed.
+fn identity(record: &ScanRecord) -> u128 {
+    let mut hash = Xxh3::new();
+    for (path, value) in canonical(&record.event) {
+        // Lengths keep neighbours apart.
+        hash.update(&(path.len() as u64).to_le_bytes());
+        hash.update(path.as_bytes());
+        hash.update(&(value.len() as u64).to_le_bytes());
+        hash.update(value.as_bytes());
+    }
+    hash.digest128()
 }
 
 fn owned(record: &Record<'_>, info: &SourceInfo, cluster: Option<&str>) -> ScanRecord {
@@ -127,12 +158,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
         let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","stage":"ResponseComplete","verb":"get","requestReceivedTimestamp":"2025-07-02T10:15:00.000001Z"}"#;
-        std::fs::write(&path, format!("\n{event}\nnonsense\n")).unwrap();
+        std::fs::write(&path, format!("\n{event}\nnonsense\n{event}\n")).unwrap();
         let mut seen = Vec::new();
         let report = read_records(&[path], Some("east"), &mut |record| seen.push(record)).unwrap();
         assert_eq!((seen.len(), seen[0].offset, seen[0].line), (1, 1, 2));
         assert_eq!(seen[0].origin.cluster.as_deref(), Some("east"));
         assert_eq!((report.tally.blank, report.tally.rejected, report.sources), (1, 1, 1));
+        assert_eq!((report.tally.events, report.tally.duplicates), (1, 1));
         assert_eq!(report.rejected[0].place.line, 3);
         assert!(report.tally.balances());
     }

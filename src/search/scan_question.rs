@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
-use std::collections::HashMap;
 
 use crate::event::field::Field;
 use crate::event::place::Flag;
@@ -18,6 +17,7 @@ use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
 use crate::search::evidence::StoredEvent;
 use crate::search::scan_record::Held;
+use crate::search::scan_record::Identities;
 use crate::search::scan_record::NO_BODIES;
 use crate::search::scan_record::ScanRecord;
 use crate::search::scan_record::asks_bodies;
@@ -25,9 +25,10 @@ use crate::search::scan_record::compile;
 use crate::search::scan_record::has_body;
 use crate::search::scan_record::stored;
 
-/// A question put to events one at a time, in any order, keeping no more than the limit asks for.
+/// A question put to events one at a time, in the order of reading, keeping no more than the limit
+/// asks for.
 ///
-/// Of exact copies of an event the first in the order counts, as in an index.
+/// Of the copies of an event the first that is read counts, as in an index.
 #[derive(Debug)]
 pub struct ScanQuestion {
     matcher: Matcher,
@@ -38,42 +39,10 @@ pub struct ScanQuestion {
     has_bodies: bool,
     judged: u64,
     duplicates: u64,
+    total: u64,
     kept: BinaryHeap<Kept>,
-    /// Where the first copy of each matching event stands, by what it is.
-    copies: HashMap<u128, Copy>,
-    sources: Sources,
+    identities: Identities,
     scratch: Scratch,
-}
-
-/// The place of one copy of an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Copy {
-    source: u32,
-    offset: u64,
-    item: u32,
-}
-
-/// Names of sources, each kept once.
-#[derive(Debug, Default)]
-struct Sources {
-    names: Vec<String>,
-    numbers: HashMap<String, u32>,
-}
-
-impl Sources {
-    fn number(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
-        }
-        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.names.push(name.to_owned());
-        self.numbers.insert(name.to_owned(), number);
-        number
-    }
-
-    fn name(&self, number: u32) -> &str {
-        self.names.get(number as usize).map_or("", String::as_str)
-    }
 }
 
 /// A match of a [`ScanQuestion`].
@@ -102,7 +71,6 @@ impl ScanHit {
 #[derive(Debug)]
 struct Kept {
     held: Held,
-    identity: u128,
     newest: bool,
 }
 
@@ -146,9 +114,9 @@ impl ScanQuestion {
             has_bodies: false,
             judged: 0,
             duplicates: 0,
+            total: 0,
             kept: BinaryHeap::new(),
-            copies: HashMap::new(),
-            sources: Sources::default(),
+            identities: Identities::default(),
             scratch: Scratch::default(),
         })
     }
@@ -159,59 +127,24 @@ impl ScanQuestion {
         ScanQuestion { counts_only: true, ..self }
     }
 
-    /// The same question with nothing judged yet, for another worker; see [`Self::merge`].
-    #[must_use]
-    pub fn another(&self) -> ScanQuestion {
-        ScanQuestion {
-            matcher: self.matcher.clone(),
-            zone: self.zone,
-            options: self.options,
-            counts_only: self.counts_only,
-            asks_bodies: self.asks_bodies,
-            has_bodies: false,
-            judged: 0,
-            duplicates: 0,
-            kept: BinaryHeap::new(),
-            copies: HashMap::new(),
-            sources: Sources::default(),
-            scratch: Scratch::default(),
-        }
-    }
-
     /// Judges one event and says whether it matches; `None` where its text is no JSON.
     pub fn judge(&mut self, record: ScanRecord) -> Option<bool> {
         let held = Held::new(record, &mut self.scratch)?;
         let event = held.view()?;
         self.judged += 1;
+        if !self.identities.is_first(event.event) {
+            self.duplicates += 1;
+            return Some(false);
+        }
         self.has_bodies |= self.asks_bodies && !self.has_bodies && has_body(&event);
         let matched = self.options.range.contains(held.time) && self.matcher.matches(&event);
         if matched {
-            let place = held.place();
-            let source = self.sources.number(&held.record.source);
-            let copy = Copy { source, offset: place.offset, item: place.item };
-            let identity = held.identity();
-            if self.takes(identity, copy) && !self.counts_only {
-                self.keep(Kept { held, identity, newest: self.options.order == SortOrder::Newest });
+            self.total += 1;
+            if !self.counts_only {
+                self.keep(Kept { held, newest: self.options.order == SortOrder::Newest });
             }
         }
         Some(matched)
-    }
-
-    /// Notes a copy of an event and says whether it is the first of all that are known.
-    fn takes(&mut self, identity: u128, copy: Copy) -> bool {
-        let Some(known) = self.copies.get_mut(&identity) else {
-            self.copies.insert(identity, copy);
-            return true;
-        };
-        self.duplicates += 1;
-        let sources = &self.sources;
-        let key = |copy: &Copy| (sources.name(copy.source).to_owned(), copy.offset, copy.item);
-        if key(known) <= key(&copy) {
-            return false;
-        }
-        *known = copy;
-        self.kept.retain(|kept| kept.identity != identity);
-        true
     }
 
     fn keep(&mut self, kept: Kept) {
@@ -221,26 +154,9 @@ impl ScanQuestion {
         }
     }
 
-    /// Takes over what another question of the same text has found: one for each worker.
-    pub fn merge(&mut self, other: ScanQuestion) {
-        self.has_bodies |= other.has_bodies;
-        self.judged += other.judged;
-        self.duplicates += other.duplicates;
-        let mut firsts: HashMap<u128, bool> = HashMap::with_capacity(other.copies.len());
-        for (identity, copy) in other.copies {
-            let source = self.sources.number(other.sources.name(copy.source));
-            firsts.insert(identity, self.takes(identity, Copy { source, ..copy }));
-        }
-        for kept in other.kept {
-            if firsts.get(&kept.identity) == Some(&true) {
-                self.keep(kept);
-            }
-        }
-    }
-
-    /// How many events match so far, exact copies left out.
+    /// How many events match so far, copies left out.
     pub fn total(&self) -> u64 {
-        self.copies.len() as u64
+        self.total
     }
 
     /// How many records were judged so far.
@@ -248,7 +164,7 @@ impl ScanQuestion {
         self.judged
     }
 
-    /// How many matching records were exact copies of another one's event.
+    /// How many records were copies of an event that had been read before.
     pub fn duplicates(&self) -> u64 {
         self.duplicates
     }

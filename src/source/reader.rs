@@ -37,6 +37,8 @@ pub struct ReadOptions {
     pub ahead: usize,
     /// Files that are read, decompressed and hashed at the same time; their items do not mix.
     pub lanes: usize,
+    /// Folders that are not entered: an index that lies among its own evidence.
+    pub skip: Vec<PathBuf>,
     /// What was read before and need not be read again.
     pub before: Arc<Before>,
     /// Number of the first source, for an index that has some already.
@@ -55,6 +57,7 @@ impl Default for ReadOptions {
             ahead: 2,
             // One lane feeds some cores: inflating is several times faster than indexing.
             lanes: std::thread::available_parallelism().map_or(1, |n| (n.get() / 4).clamp(1, 8)),
+            skip: Vec::new(),
             before: Arc::default(),
             first_id: SourceId(0),
         }
@@ -151,7 +154,9 @@ impl Reader {
     pub fn open(paths: &[PathBuf], options: ReadOptions) -> Result<Reader, SourceError> {
         walk::check(paths)?;
         let owned: Vec<PathBuf> = paths.to_vec();
-        let found = Box::new(owned.into_iter().flat_map(|path| walk::walk(&path)));
+        let skip: Vec<PathBuf> =
+            options.skip.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        let found = Box::new(owned.into_iter().flat_map(move |path| walk::walk(&path, &skip)));
         let passed = options.first_id.0;
         let mut reader = Reader { options, found, lanes: VecDeque::new(), passed, started: 0 };
         reader.fill_lanes().map_err(SourceError::Thread)?;

@@ -37,11 +37,20 @@ pub(crate) fn check(paths: &[PathBuf]) -> Result<(), SourceError> {
 }
 
 /// Iterates over what stands at `path`, directories in the order of their names.
-pub(crate) fn walk(path: &Path) -> Box<dyn Iterator<Item = Found> + Send> {
+///
+/// `skip` are canonical paths of folders that are not entered.
+pub(crate) fn walk(path: &Path, skip: &[PathBuf]) -> Box<dyn Iterator<Item = Found> + Send> {
     if path.as_os_str() == "-" {
         return Box::new(std::iter::once(Found::Stdin));
     }
+    let skip = skip.to_vec();
+    let wanted = move |entry: &walkdir::DirEntry| {
+        skip.is_empty()
+            || !entry.file_type().is_dir()
+            || !entry.path().canonicalize().is_ok_and(|path| skip.contains(&path))
+    };
     let entries = WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter();
+    let entries = entries.filter_entry(wanted);
     Box::new(entries.filter_map(|entry| match entry {
         Ok(entry) => {
             let path = entry.path().to_path_buf();

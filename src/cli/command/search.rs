@@ -5,12 +5,17 @@ use std::io::Write;
 use crate::cli::common::IndexArgs;
 use crate::cli::common::PlatformArgs;
 use crate::cli::common::TimeArgs;
-use crate::cli::common::open_evidence_in;
+use crate::cli::common::note;
+use crate::cli::common::open_index;
 use crate::cli::common::parse_query;
 use crate::cli::common::query_text;
 use crate::cli::exit::Exit;
 use crate::cli::hits::HitOutputArgs;
 use crate::cli::hits::print_hits;
+use crate::event::field::FIELDS;
+use crate::event::field::Field;
+use crate::query::ast::QueryAst;
+use crate::query::resolve::nearest_path;
 
 /// Arguments of `search`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +50,54 @@ pub struct SearchArgs {
 pub fn run(args: &SearchArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let question = parse_query(&args.query)?;
     let zone = args.times.zone()?;
-    let evidence = open_evidence_in(&args.index, zone)?;
-    print_hits(&*evidence, question, &args.times, args.platform, &args.output, out)
+    let evidence = open_index(&args.index, zone)?;
+    let asked = asked_paths(&question);
+    let exit = print_hits(&evidence, question, &args.times, args.platform, &args.output, out)?;
+    if exit == Exit::Nothing && !asked.is_empty() {
+        hint_paths(&asked, &evidence.paths()?);
+    }
+    Ok(exit)
+}
+
+/// Returns the paths below the open roots that a question asks about: those that no event may
+/// have.
+fn asked_paths(question: &QueryAst) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut open = vec![(String::new(), question)];
+    while let Some((prefix, part)) = open.pop() {
+        let whole = |path: &str| {
+            if prefix.is_empty() { path.to_owned() } else { format!("{prefix}.{path}") }
+        };
+        match part {
+            QueryAst::And(parts) | QueryAst::Or(parts) => {
+                open.extend(parts.iter().map(|part| (prefix.clone(), part)));
+            }
+            QueryAst::Not(inner) => open.push((prefix.clone(), inner)),
+            QueryAst::Within { path, inner } => {
+                found.push(whole(path));
+                open.push((whole(path), inner));
+            }
+            QueryAst::Field { field: Field::Path(path), .. } if !path.is_empty() => {
+                found.push(whole(path));
+            }
+            _ => {}
+        }
+    }
+    found.retain(|path| !FIELDS.iter().any(|row| row.name == path));
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Says which of the asked paths no event has, and what comes near.
+fn hint_paths(asked: &[String], known: &[String]) {
+    for path in asked {
+        let below = format!("{path}.");
+        if known.iter().any(|known| known == path || known.starts_with(&below)) {
+            continue;
+        }
+        let near = nearest_path(path, known.iter().map(String::as_str));
+        let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        note(&format!("no event has {path}{near}"));
+    }
 }

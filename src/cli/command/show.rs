@@ -7,17 +7,19 @@ use serde_json::json;
 
 use crate::cli::common::IndexArgs;
 use crate::cli::common::note;
-use crate::cli::common::open_evidence;
+use crate::cli::common::open_index;
 use crate::cli::common::view;
 use crate::cli::exit::Exit;
 use crate::event::json::Tape;
 use crate::event::time::Timestamp;
+use crate::event::zone::Zone;
 use crate::query::ast::QueryAst;
 use crate::report::embed::embed;
 use crate::report::hits::HitFormat;
 use crate::report::hits::write_hits;
 use crate::report::pretty::pretty;
 use crate::report::sanitize;
+use crate::search::evidence::Evidence;
 use crate::search::evidence::SearchOptions;
 use crate::search::evidence::StoredEvent;
 
@@ -56,13 +58,13 @@ pub fn run(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if id.is_empty() {
         bail!("an auditID is needed\n  hint: audithound search QUERY --fields id");
     }
-    let evidence = open_evidence(&args.index)?;
+    let evidence = open_index(&args.index, Zone::UTC)?;
     let hits =
         evidence.search(&QueryAst::path_equals("auditID", id), &SearchOptions::default())?.hits;
     let view = view(true);
     match args.format {
-        ShowFormat::Jsonl => write_hits(&*evidence, &hits, HitFormat::Jsonl, None, &view, out)?,
-        ShowFormat::Raw => write_hits(&*evidence, &hits, HitFormat::Raw, None, &view, out)?,
+        ShowFormat::Jsonl => write_hits(&evidence, &hits, HitFormat::Jsonl, None, &view, out)?,
+        ShowFormat::Raw => write_hits(&evidence, &hits, HitFormat::Raw, None, &view, out)?,
         ShowFormat::Text => {
             let mut tape = Tape::default();
             for (at, hit) in hits.iter().enumerate() {
@@ -72,6 +74,11 @@ pub fn run(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
                 let stored = evidence.fetch(hit.id)?;
                 let source = evidence.source_name(stored.place.source);
                 write_place(&stored, &source, out)?;
+                for place in evidence.further_places(hit.id)? {
+                    let source = evidence.source_name(place.source);
+                    let source = sanitize::terminal(&source);
+                    writeln!(out, "# also {source}:{} (offset {})", place.line, place.offset)?;
+                }
                 let event = embed(&stored.event, &mut tape);
                 writeln!(out, "{}", pretty(&String::from_utf8_lossy(&event)))?;
             }

@@ -40,8 +40,7 @@ pub fn run(
     asked: &[Rc<Asked>],
     report: &mut HuntReport,
 ) -> Result<(), HuntError> {
-    // The end of every instance, for correlations of correlations.
-    let mut ends: HashMap<String, Vec<Call>> = HashMap::new();
+    let mut ends = Ends::default();
     for chosen in &selection.correlations {
         let sources: Vec<Vec<Call>> = chosen
             .correlation
@@ -50,16 +49,61 @@ pub fn run(
             .map(|reference| calls_of(reference, selection, asked, &ends))
             .collect();
         let (calls, instances) = instances(run, chosen.correlation, &sources, report)?;
-        let ends_here = instances
+        let nested: Vec<String> = selection
+            .correlations
             .iter()
-            .filter_map(|i| i.items.last().and_then(|at| calls.get(*at)).copied())
+            .filter(|other| {
+                chosen.correlation.rules.iter().any(|r| other.correlation.meta.is_called(r))
+            })
+            .map(|other| other.card.rule.clone())
             .collect();
-        ends.insert(chosen.card.rule.clone(), ends_here);
+        let found: Vec<(Instance, Vec<Call>)> = instances
+            .into_iter()
+            .map(|instance| {
+                let own = instance.items.iter().filter_map(|at| calls.get(*at));
+                let all = own.flat_map(|call| ends.behind(call, &nested)).collect();
+                (instance, all)
+            })
+            .collect();
+        for (_, all) in &found {
+            ends.add(&chosen.card.rule, all);
+        }
         if chosen.reported {
-            report_instances(run, chosen, &calls, &instances, report);
+            report_instances(run, chosen, found, report);
         }
     }
     Ok(())
+}
+
+/// What instances end with, for correlations of correlations.
+#[derive(Default)]
+struct Ends {
+    /// By correlation: the last request of every instance.
+    ends: HashMap<String, Vec<Call>>,
+    /// By correlation and that request: all of its instance.
+    instances: HashMap<(String, EventId), Vec<Call>>,
+}
+
+impl Ends {
+    fn add(&mut self, correlation: &str, calls: &[Call]) {
+        if let Some(last) = calls.last() {
+            self.ends.entry(correlation.to_owned()).or_default().push(*last);
+            self.instances
+                .entry((correlation.to_owned(), last.event))
+                .or_default()
+                .extend_from_slice(calls);
+        }
+    }
+
+    /// The request, with those of the instances of `correlations` that it ends.
+    fn behind(&self, call: &Call, correlations: &[String]) -> Vec<Call> {
+        let mut all = vec![*call];
+        for correlation in correlations {
+            let key = (correlation.clone(), call.event);
+            all.extend(self.instances.get(&key).into_iter().flatten());
+        }
+        all
+    }
 }
 
 /// The requests, pages of lists left out, that a reference stands for.
@@ -67,7 +111,7 @@ fn calls_of(
     reference: &str,
     selection: &Selection<'_>,
     asked: &[Rc<Asked>],
-    ends: &HashMap<String, Vec<Call>>,
+    ends: &Ends,
 ) -> Vec<Call> {
     let rule =
         selection.rules.iter().zip(asked).find(|(chosen, _)| chosen.rule.meta.is_called(reference));
@@ -78,7 +122,7 @@ fn calls_of(
         .correlations
         .iter()
         .find(|chosen| chosen.correlation.meta.is_called(reference))
-        .and_then(|chosen| ends.get(&chosen.card.rule))
+        .and_then(|chosen| ends.ends.get(&chosen.card.rule))
         .cloned()
         .unwrap_or_default()
 }
@@ -269,16 +313,15 @@ fn fact_of(field: &Field) -> Option<Fact> {
 fn report_instances(
     run: &Run<'_>,
     chosen: &ChosenCorrelation<'_>,
-    calls: &[Call],
-    instances: &[Instance],
+    found: Vec<(Instance, Vec<Call>)>,
     report: &mut HuntReport,
 ) {
     let correlation = chosen.correlation;
     let mut suppressed = 0;
     let mut groups = Vec::new();
-    for instance in instances {
-        let own: Vec<Call> =
-            instance.items.iter().filter_map(|at| calls.get(*at)).copied().collect();
+    for (instance, mut own) in found {
+        own.sort_by_key(|call| (call.time, call.place, call.event));
+        own.dedup_by_key(|call| call.event);
         let (kept, n) = run.allowed.split(&chosen.card, &own);
         suppressed += n;
         // What is left of an instance need not fulfil the condition any more.
@@ -291,7 +334,7 @@ fn report_instances(
                 key: names.zip(instance.key.iter().cloned()).collect(),
                 first: Some(Timestamp(instance.first)),
                 last: Some(Timestamp(instance.last)),
-                measured: measured(correlation, instance),
+                measured: measured(correlation, &instance),
                 ..Group::default()
             },
             own,

@@ -41,11 +41,17 @@ pub struct Selection<'r> {
     pub correlations: Vec<ChosenCorrelation<'r>>,
 }
 
-impl<'r> Selection<'r> {
-    /// Rules whose matches are findings of their own.
-    pub fn reported(&self) -> impl Iterator<Item = &Chosen<'r>> {
-        self.rules.iter().filter(|chosen| chosen.reported)
+impl Selection<'_> {
+    /// Rules and correlations whose matches are findings of their own.
+    pub fn n_reported(&self) -> usize {
+        self.rules.iter().filter(|chosen| chosen.reported).count()
+            + self.correlations.iter().filter(|chosen| chosen.reported).count()
     }
+}
+
+/// Says whether a rule of the pack is only a side of a correlation (`x-audithound.base`).
+fn is_base(rule: &Rule) -> bool {
+    rule.meta.own("base").and_then(serde_json::Value::as_bool) == Some(true)
 }
 
 /// Says whether level and tags ask for a hunt.
@@ -70,7 +76,8 @@ pub fn cards(rules: &Rules) -> Vec<Card> {
     let all: Vec<&Rule> = rules.builtin.rules.iter().chain(&rules.own.rules).collect();
     let mut cards = Vec::new();
     for (set, builtin) in [(&rules.builtin, true), (&rules.own, false)] {
-        cards.extend(set.rules.iter().map(|r| Card::of(&r.meta, HuntKind::Rule, r.needs, builtin)));
+        let hunts = set.rules.iter().filter(|rule| !is_base(rule));
+        cards.extend(hunts.map(|r| Card::of(&r.meta, HuntKind::Rule, r.needs, builtin)));
         cards.extend(
             set.correlations
                 .iter()
@@ -110,13 +117,13 @@ pub fn select<'r>(
     let feeds = |reference: &str| needed_by(reference, &correlations, &fed);
     let mut selection = Selection::default();
     for (rule, card) in usable {
-        let is_wanted = wanted(&card, options) && !only_feeds(rule, &card, rules);
+        let is_wanted = wanted(&card, options) && !is_base(rule) && !only_feeds(rule, &card, rules);
         let is_fed = [Some(card.rule.as_str()), card.id.as_deref(), rule.meta.name.as_deref()]
             .into_iter()
             .flatten()
             .chain([card.title.as_str()])
-            .any(|reference| feeds(reference));
-        if !is_wanted {
+            .any(&feeds);
+        if !is_wanted && !is_base(rule) {
             report.n_left_out += 1;
         }
         if is_wanted || is_fed {
@@ -128,7 +135,7 @@ pub fn select<'r>(
             .into_iter()
             .flatten()
             .chain(correlation.meta.name.as_deref())
-            .any(|reference| feeds(reference));
+            .any(&feeds);
         if !reported {
             report.n_left_out += 1;
         }
@@ -233,7 +240,7 @@ fn needed_by(reference: &str, correlations: &[(&Correlation, Card)], wanted: &[b
     let mut seen: Vec<String> = Vec::new();
     while let Some(reference) = open.pop() {
         for ((correlation, card), wanted) in correlations.iter().zip(wanted) {
-            if !correlation.rules.iter().any(|r| *r == reference) {
+            if !correlation.rules.contains(&reference) {
                 continue;
             }
             if *wanted {

@@ -12,6 +12,7 @@ use crate::hunt::finding::Silent;
 use crate::query::ast::QueryAst;
 use crate::search::error::SearchError;
 use crate::search::evidence::SearchOptions;
+use crate::sigma::rule::NeededLevel;
 
 const BODIES: [&str; 2] = ["requestObject", "responseObject"];
 
@@ -26,7 +27,12 @@ pub fn run(
         .rules
         .iter()
         .zip(asked)
-        .filter(|(chosen, _)| chosen.reported && asks_bodies(&chosen.rule.question))
+        // A rule that says it needs Metadata asks bodies for more than it needs.
+        .filter(|(chosen, _)| {
+            chosen.reported
+                && chosen.card.needs > NeededLevel::Metadata
+                && asks_bodies(&chosen.rule.question)
+        })
         .collect();
     if chosen.is_empty() {
         return Ok(());

@@ -81,9 +81,9 @@ impl Pivot for Around {
         );
         let mut strangers = 0;
         for request in requests.iter().filter(|r| r.cluster() == centre.cluster()) {
-            let shares = shares(centre, request);
+            let shares = shares(context, centre, request);
             let other_user = request.get("user") != centre.get("user");
-            if other_user && shares.len() > 1 {
+            if other_user && is_telling(&shares) {
                 strangers += 1;
             }
             let cells = [
@@ -118,22 +118,22 @@ impl Pivot for Around {
         );
         if strangers > 0 {
             answer.notes.push(format!(
-                "{strangers} requests of other users share address and agent with it: one person \
-                 with two identities, or several behind one address with the same tool; an agent \
-                 can be forged, and neither address nor agent names a person"
+                "{strangers} requests of other users share address and agent with it, or with \
+                 another use of its credential: one person with two identities, or several behind \
+                 one address with the same tool; an agent can be forged, and neither address nor \
+                 agent names a person"
             ));
         }
         // The same again, only what tells something, first.
         let at = section.columns.len().saturating_sub(1);
         let mut telling = crate::hunt::answer::Section {
-            title: "near it with its credential, or with its address and agent".to_owned(),
+            title: "near it with its credential, or from where that was used".to_owned(),
             columns: section.columns.clone(),
             ..Default::default()
         };
         for row in &section.rows {
             let Some(Cell::List(shares)) = row.cells.get(at) else { continue };
-            let has = |name: &str| shares.iter().any(|known| known == name);
-            if has("credential") || (has("address") && has("agent")) {
+            if is_telling(shares) {
                 telling.rows.push(row.clone());
             }
         }
@@ -143,12 +143,20 @@ impl Pivot for Around {
     }
 }
 
+/// One thing in common is chance: everybody behind a VIP shares its address.
+fn is_telling(shares: &[String]) -> bool {
+    let has = |name: &str| shares.iter().any(|known| known == name);
+    has("credential") || has(ELSEWHERE) || (has("address") && has("agent"))
+}
+
 fn signed_seconds(micros: i64) -> String {
     let sign = if micros < 0 { "-" } else { "+" };
     format!("{sign}{}", table::seconds(micros))
 }
 
-fn shares(centre: &Request, request: &Request) -> Vec<String> {
+/// What a request has in common with the one in the middle; its credential was perhaps used from
+/// elsewhere too, and whoever works from there is near as well.
+fn shares(context: &PivotContext<'_>, centre: &Request, request: &Request) -> Vec<String> {
     let both = [
         ("peer", "address"),
         ("ua", "agent"),
@@ -156,11 +164,29 @@ fn shares(centre: &Request, request: &Request) -> Vec<String> {
         ("user", "user"),
         ("objectRef.namespace", "namespace"),
     ];
-    both.iter()
+    let mut found: Vec<String> = both
+        .iter()
         .filter(|(column, _)| {
             let value = centre.get(column);
             value.is_some() && value == request.get(column)
         })
         .map(|(_, name)| (*name).to_owned())
-        .collect()
+        .collect();
+    let id = centre.get("credential").unwrap_or_default();
+    let elsewhere = context.ledgers.credentials.by_id(id).any(|credential| {
+        credential.cluster == centre.cluster()
+            && credential.origins.iter().any(|origin| {
+                origin.peer.as_deref() == request.get("peer")
+                    && origin.agent.as_deref() == request.get("ua")
+                    && (origin.peer.as_deref(), origin.agent.as_deref())
+                        != (centre.get("peer"), centre.get("ua"))
+            })
+    });
+    if elsewhere {
+        found.push(ELSEWHERE.to_owned());
+    }
+    found
 }
+
+/// Said of requests from where the credential in the middle was used at another time.
+const ELSEWHERE: &str = "address and agent of another use of its credential";

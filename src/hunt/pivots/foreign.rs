@@ -17,7 +17,6 @@ use crate::ledger::request::Outcome;
 use crate::ledger::request::Request;
 use crate::ledger::usage::service_account;
 use crate::query::ast::QueryAst;
-use crate::query::platform::platform_identities;
 
 /// See the file's text.
 #[derive(Debug)]
@@ -46,10 +45,9 @@ impl Pivot for Foreign {
         parts.extend(user.as_ref().map(|user| is("user", user)));
         let question = context.refined(QueryAst::all_of(parts));
         let mut answer = context.answer(self, &question);
-        let platform = platform_identities();
         let others = match user {
             Some(_) => question.clone(),
-            None => all([question.clone(), not(platform.clone())]),
+            None => all([question.clone(), not(context.platform())]),
         };
         let requests = context.requests(&mut answer, &others, &[])?;
         let foreign: Vec<&Request> = requests
@@ -87,10 +85,15 @@ impl Pivot for Foreign {
             table::ALLOWED_BY,
         ];
         answer.sections.push(context.table("requests", foreign, &columns));
-        let counted = platform_reads(context, &all([question, platform]))?;
-        if !context.options.no_platform && !counted.rows.is_empty() {
-            answer.sections.push(counted);
-        }
+        let fields = [
+            ("user", Field::path("user.username")),
+            ("resource", Field::path("objectRef.resource")),
+            ("namespace", Field::path("objectRef.namespace")),
+        ];
+        context.count_platform(&mut answer, &question, &fields, |values| {
+            let value = |at: usize| values.get(at).and_then(Option::as_deref);
+            is_foreign(value(0), value(2))
+        })?;
         Ok(answer)
     }
 }
@@ -101,34 +104,4 @@ fn is_foreign(user: Option<&str>, namespace: Option<&str>) -> bool {
         Some((own, _)) => namespace != Some(own),
         None => false,
     }
-}
-
-/// The platform's own operators read across namespaces by design: counted, not listed.
-fn platform_reads(
-    context: &PivotContext<'_>,
-    question: &QueryAst,
-) -> Result<crate::hunt::answer::Section, HuntError> {
-    let mut section = table::section(
-        "by the platform itself",
-        &["user", "resource", "namespace", "events", "first", "last"],
-    );
-    let fields = [
-        Field::path("user.username"),
-        Field::path("objectRef.resource"),
-        Field::path("objectRef.namespace"),
-    ];
-    for row in context.evidence.top(question, context.range, &fields, None, 1)? {
-        let user = row.values.first().cloned().flatten();
-        let namespace = row.values.get(2).cloned().flatten();
-        if is_foreign(user.as_deref(), namespace.as_deref()) {
-            let mut cells: Vec<_> = row.values.into_iter().map(Into::into).collect();
-            cells.extend([
-                i64::try_from(row.count).unwrap_or(i64::MAX).into(),
-                row.first.into(),
-                row.last.into(),
-            ]);
-            table::push(&mut section, cells, Vec::new());
-        }
-    }
-    Ok(section)
 }

@@ -278,11 +278,11 @@ fn containers(
     let mut told: Vec<(String, String, String)> = Vec::new();
     let mut without_body = 0;
     for request in requests {
-        let relevant = match (request.get("verb"), request.get("sub")) {
-            (Some("create"), None) => true,
-            (Some("patch" | "update"), None | Some("ephemeralcontainers")) => true,
-            _ => false,
-        };
+        let relevant = matches!(
+            (request.get("verb"), request.get("sub")),
+            (Some("create" | "patch" | "update"), None)
+                | (Some("patch" | "update"), Some("ephemeralcontainers"))
+        );
         if !relevant {
             continue;
         }

@@ -1,5 +1,6 @@
 //! `secrets [USER]`: who read Secrets: whole lists with their pages joined, single reads, watches.
 
+use crate::event::field::Field;
 use crate::event::time::Timestamp;
 use crate::hunt::answer::Answer;
 use crate::hunt::answer::Cell;
@@ -24,8 +25,11 @@ use crate::hunt::pivot_requests::optional_argument;
 use crate::hunt::pivot_requests::push;
 use crate::hunt::pivot_requests::section;
 use crate::hunt::pivots::user::user_name;
+use crate::ledger::question::all;
 use crate::ledger::question::any;
+use crate::ledger::question::has;
 use crate::ledger::question::is;
+use crate::ledger::question::not;
 use crate::ledger::request::Outcome;
 use crate::ledger::request::Request;
 use crate::ledger::uri::continue_token;
@@ -54,11 +58,14 @@ impl Pivot for Secrets {
         parts.extend(user.map(|user| is("who", &user)));
         let question = context.refined(QueryAst::all_of(parts));
         let mut answer = context.answer(self, &question);
-        let requests = context.requests(&mut answer, &question, &[])?;
+        // Kubelets and operators read Secrets all day; whose token was stolen is listed.
+        let others = QueryAst::all_of(vec![question.clone(), context.platform().negated()]);
         // A list narrowed to one name is a single read: kubelets do that (hunts.md 8.3).
-        let (lists, others): (Vec<&Request>, Vec<&Request>) = requests
-            .iter()
-            .partition(|r| r.get("verb") == Some("list") && r.get("objectRef.name").is_none());
+        let whole = all([is("verb", "list"), not(has("objectRef.name"))]);
+        let lists = all([others.clone(), whole.clone()]);
+        let lists = context.requests(&mut answer, &lists, &[])?;
+        let lists: Vec<&Request> = lists.iter().collect();
+        let others = context.requests(&mut answer, &all([others, not(whole)]), &[])?;
         let dumps = dumps(&lists);
         let whole = dumps.iter().filter(|dump| is_cluster_wide(dump) && succeeded(dump)).count();
         answer.summary = format!(
@@ -73,7 +80,13 @@ impl Pivot for Secrets {
             TIME, USER, AS, VERB, NAMESPACE, NAME, CODE, OUTCOME, PEER, OWNER, AGENT, CREDENTIAL,
             ALLOWED_BY,
         ];
-        answer.sections.push(context.table("single reads and watches", others, &columns));
+        answer.sections.push(context.table("single reads and watches", &others, &columns));
+        let fields = [
+            ("user", Field::path("user.username")),
+            ("verb", Field::path("verb")),
+            ("namespace", Field::path("objectRef.namespace")),
+        ];
+        context.count_platform(&mut answer, &question, &fields, |_| true)?;
         answer.notes.push(
             "what the Secrets held is never logged; every Secret a dump could return counts as \
              read"

@@ -12,7 +12,6 @@ use crate::ledger::question::any;
 use crate::ledger::question::either;
 use crate::ledger::question::is;
 use crate::query::ast::QueryAst;
-use crate::query::platform::platform_identities;
 
 /// See the file's text.
 #[derive(Debug)]
@@ -49,8 +48,7 @@ impl Pivot for Tampering {
         let question = context.refined(QueryAst::all_of(parts));
         let mut answer = context.answer(self, &question);
         // The platform rewrites its own configuration all day: counted, not listed.
-        let platform = platform_identities();
-        let others = QueryAst::all_of(vec![question.clone(), platform.clone().negated()]);
+        let others = QueryAst::all_of(vec![question.clone(), context.platform().negated()]);
         let requests = context.requests(&mut answer, &others, &[])?;
         answer.summary = format!("{} by others than the platform", table::counted(&requests));
         let columns = [
@@ -72,29 +70,11 @@ impl Pivot for Tampering {
         });
         answer.sections.push(context.table("configuration and secrets", configuration, &columns));
         answer.sections.push(context.table("audit, logging and defence", defence, &columns));
-        let by_platform = QueryAst::all_of(vec![question, platform]);
-        let fields = [Field::path("user.username"), Field::path("objectRef.resource")];
-        let mut counted = table::section(
-            "by the platform itself",
-            &["user", "resource", "events", "first", "last"],
-        );
-        for row in context.evidence.top(&by_platform, context.range, &fields, None, 1)? {
-            let mut values = row.values.into_iter();
-            table::push(
-                &mut counted,
-                vec![
-                    values.next().flatten().into(),
-                    values.next().flatten().into(),
-                    i64::try_from(row.count).unwrap_or(i64::MAX).into(),
-                    row.first.into(),
-                    row.last.into(),
-                ],
-                Vec::new(),
-            );
-        }
-        if !context.options.no_platform && !counted.rows.is_empty() {
-            answer.sections.push(counted);
-        }
+        let fields = [
+            ("user", Field::path("user.username")),
+            ("resource", Field::path("objectRef.resource")),
+        ];
+        context.count_platform(&mut answer, &question, &fields, |_| true)?;
         Ok(answer)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::event::json::Tape;
+use crate::event::json::parse_lenient_prefix;
 use crate::event::place::Origin;
 use crate::intake::format::Format;
 use crate::intake::format::FormatRow;
@@ -11,6 +13,7 @@ use crate::intake::format::ObjectText;
 use crate::intake::format::Peeled;
 use crate::intake::when::loose_time;
 
+use super::truncated;
 use super::viaq::log_of_source;
 
 /// `<110>1 TIME HOST APP PROCID MSGID SD {json}`, as OpenShift Logging sends it: facility security,
@@ -91,7 +94,7 @@ fn rfc5424<'c>(text: &'c [u8], priority: &str) -> Option<Inner<'c>> {
     }
     let log = log_of_source(app).or_else(|| log_of_source(message_id));
     Some(Inner {
-        text: Cow::Borrowed(message(body)?),
+        text: message(body)?,
         envelope: envelope.finish_some(),
         origin: Origin {
             // Only where the header is OpenShift Logging's is the host known to be the node.
@@ -134,17 +137,27 @@ fn rfc3164<'c>(text: &'c [u8], priority: &str) -> Option<Inner<'c>> {
     envelope.text("priority", priority);
     envelope.text("header", header);
     Some(Inner {
-        text: Cow::Borrowed(message(text.get(at + 2..)?)?),
+        text: message(text.get(at + 2..)?)?,
         envelope: envelope.finish_some(),
         ..Inner::default()
     })
 }
 
-/// Returns the message if it is something we know; `@cee:` marks JSON for rsyslog.
-fn message(body: &[u8]) -> Option<&[u8]> {
+/// Returns the message if there is one; `@cee:` marks JSON for rsyslog.
+///
+/// A datagram that was too small cuts JSON without a word: then the mark is put there that says so.
+fn message(body: &[u8]) -> Option<Cow<'_, [u8]>> {
     let body = body.trim_ascii();
     let body = body.strip_prefix(b"@cee:").unwrap_or(body).trim_ascii_start();
-    (!body.is_empty()).then_some(body)
+    if body.starts_with(b"{")
+        && !truncated::is_marked(body)
+        && body.last() != Some(&b'}')
+        && parse_lenient_prefix(body, &mut Tape::default())
+            .is_err_and(|error| error.at >= body.len())
+    {
+        return Some(Cow::Owned([body, truncated::MARK].concat()));
+    }
+    (!body.is_empty()).then_some(Cow::Borrowed(body))
 }
 
 #[cfg(test)]
@@ -171,6 +184,15 @@ mod tests {
                 assert!(one.envelope_time.is_some());
             }
         }
+    }
+
+    #[test]
+    fn a_datagram_that_was_too_small() {
+        let line = format!("<110>1 - m-0 kubeAPI y1 kubeAPI - {}", &EVENT[..EVENT.len() - 5]);
+        let (seen, _) = meet(line.as_bytes());
+        assert_eq!((seen[0].kind, seen[0].format), ("event", "syslog"));
+        assert_eq!(seen[0].event, r#"{"auditID":"y1","verb":"get"}"#);
+        assert_eq!(seen[0].flags, [crate::event::place::Flag::Truncated]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::intake::shape::Shape;
 pub(crate) struct Truncated;
 
 /// What a provider puts where it cut.
-const MARK: &[u8] = b"[Truncated...]";
+pub(crate) const MARK: &[u8] = b"[Truncated...]";
 
 /// Says whether a text says of itself that it was cut.
 pub(crate) fn is_marked(text: &[u8]) -> bool {
@@ -100,6 +100,16 @@ fn whole_members(text: &[u8]) -> Vec<u8> {
 mod tests {
     use crate::event::place::Flag;
     use crate::intake::testing::meet;
+
+    #[test]
+    fn a_cut_message_inside_an_envelope() {
+        let cut = r#"{\"auditID\":\"u2\",\"verb\":\"get\",\"requestObject\":{\"a\"[Truncated...]"#;
+        let line = format!(r#"{{"timestamp":1751451300100,"message":"{cut}","eventId":"1"}}"#);
+        let (seen, _) = meet(line.as_bytes());
+        assert_eq!((seen[0].kind, seen[0].format), ("event", "cloudwatch"));
+        assert_eq!(seen[0].event, r#"{"auditID":"u2","verb":"get"}"#);
+        assert_eq!(seen[0].flags, [Flag::Truncated, Flag::EnvelopeTime]);
+    }
 
     #[test]
     fn members_in_front_of_the_cut_are_kept() {

@@ -3,7 +3,6 @@
 //! Only the ledger accuses ([`crate::ledger::judge`]): a token's own pod address and its own
 //! node's address are one origin, shared addresses prove nothing (attribution.md, rules 3 and 6).
 
-use crate::event::field::Field;
 use crate::hunt::error::HuntError;
 use crate::hunt::finding::Card;
 use crate::hunt::finding::Group;
@@ -11,19 +10,18 @@ use crate::hunt::hunts::Hunt;
 use crate::hunt::hunts::HuntAnswer;
 use crate::hunt::hunts::HuntContext;
 use crate::hunt::hunts::Intro;
+use crate::hunt::hunts::uses;
 use crate::ledger::credential::Credential;
-use crate::query::ast::QueryAst;
-use crate::search::evidence::SearchOptions;
 use crate::sigma::rule::Level;
 
 /// See the module's text.
 #[derive(Debug)]
-pub struct CredentialAway;
+pub struct TokenAwayFromPod;
 
 const INTRO: Intro = Intro {
-    rule: "credential-used-away-from-its-pod",
+    rule: "token-away-from-pod",
     id: "6f0c8f3f-6f0a-4f5b-9a55-0b7a52a3c101",
-    title: "Credential used away from the pod it is bound to",
+    title: "Token used away from its pod",
     level: Level::Critical,
     tags: &[
         "attack.credential-access",
@@ -37,7 +35,7 @@ const INTRO: Intro = Intro {
     falsepositives: &["A pod that was moved while its address ledger has a gap."],
 };
 
-impl Hunt for CredentialAway {
+impl Hunt for TokenAwayFromPod {
     fn card(&self) -> Card {
         INTRO.card()
     }
@@ -49,17 +47,12 @@ impl Hunt for CredentialAway {
             answer.undecidable = Some("no event names a credential, a pod or an agent".to_owned());
             return Ok(answer);
         }
-        let options = SearchOptions { range: context.range, ..SearchOptions::default() };
         for credential in ledgers.credentials.used.values() {
             let reasons = reasons(credential);
             if reasons.is_empty() {
                 continue;
             }
-            let mut parts = vec![credential.question()];
-            if !credential.cluster.is_empty() {
-                parts.push(QueryAst::equals(Field::Cluster, &credential.cluster));
-            }
-            let hits = context.evidence.search(&QueryAst::all_of(parts), &options)?.hits;
+            let hits = uses(context, credential)?;
             if hits.is_empty() {
                 continue;
             }
@@ -85,7 +78,7 @@ fn reasons(credential: &Credential) -> Vec<String> {
     reasons
 }
 
-fn group(credential: &Credential, reasons: &[String]) -> Group {
+pub(super) fn group(credential: &Credential, reasons: &[String]) -> Group {
     let mut key = vec![
         ("credential".to_owned(), credential.key.to_string()),
         ("user.username".to_owned(), credential.user.clone()),

@@ -1,1 +1,0 @@
-//! What the credential ledger makes of requests written by hand.
