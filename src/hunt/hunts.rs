@@ -9,7 +9,10 @@ use crate::hunt::finding::Card;
 use crate::hunt::finding::Group;
 use crate::hunt::finding::HuntKind;
 use crate::ledger::Ledgers;
+use crate::query::ast::Glob;
+use crate::query::ast::GlobPart;
 use crate::query::ast::QueryAst;
+use crate::query::ast::Test;
 use crate::search::error::SearchError;
 use crate::search::evidence::Evidence;
 use crate::search::evidence::Hit;
@@ -22,6 +25,9 @@ pub mod beacon;
 pub mod credential_two_addresses;
 pub mod csr_lineage;
 pub mod first_seen;
+pub mod machineconfig_static_pod;
+pub mod new_image_privileged;
+pub mod node_compromise_chain;
 pub mod token_away_from_pod;
 pub mod token_lineage;
 pub mod ua_family_switch;
@@ -36,6 +42,9 @@ pub static HUNTS: &[&dyn Hunt] = &[
     &audit_silence::AuditSilence,
     &csr_lineage::CsrLineage,
     &webhook_mutation::WebhookMutation,
+    &node_compromise_chain::NodeCompromiseChain,
+    &machineconfig_static_pod::MachineconfigStaticPod,
+    &new_image_privileged::NewImagePrivileged,
     &first_seen::FirstSeen,
     &beacon::Beacon,
 ];
@@ -95,6 +104,12 @@ pub trait Hunt: Sync {
     /// # Errors
     /// When the evidence cannot be read.
     fn run(&self, context: &HuntContext<'_>) -> Result<HuntAnswer, HuntError>;
+}
+
+/// `path` begins with `prefix`.
+fn starts(path: &str, prefix: &str) -> QueryAst {
+    let glob = Glob(vec![GlobPart::Text(prefix.to_owned()), GlobPart::AnyRun]);
+    QueryAst::Field { field: Field::path(path), test: Test::Like { glob, cased: false } }
 }
 
 /// `path` equals one of `values`.

@@ -53,7 +53,7 @@ pub fn parse<'t>(files: impl IntoIterator<Item = (&'t str, &'t str)>, vars: &Var
         match rsigma_parser::parse_sigma_yaml(text) {
             Ok(collection) => take(&collection, file, vars, &mut set, &mut filters),
             Err(error) => {
-                set.unusable.push(Unusable { file: file.to_owned(), why: error.to_string() })
+                set.unusable.push(Unusable { file: file.to_owned(), why: error.to_string() });
             }
         }
     }

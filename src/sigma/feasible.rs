@@ -32,8 +32,9 @@ const VERBS: [&str; 17] = [
 /// Says whether `question` can hold, and notes every condition in it that never does.
 pub fn can_hold(question: &QueryAst, notes: &mut Vec<String>) -> bool {
     match question {
-        QueryAst::And(parts) => parts.iter().fold(true, |all, part| can_hold(part, notes) && all),
-        QueryAst::Or(parts) => parts.iter().fold(false, |any, part| can_hold(part, notes) || any),
+        // Every part is looked at, for its notes.
+        QueryAst::And(parts) => parts.iter().filter(|part| !can_hold(part, notes)).count() == 0,
+        QueryAst::Or(parts) => parts.iter().filter(|part| can_hold(part, notes)).count() != 0,
         QueryAst::Not(inner) => {
             let mut ignored = Vec::new();
             can_hold(inner, &mut ignored);

@@ -11,10 +11,8 @@ use crate::hunt::hunts::HuntAnswer;
 use crate::hunt::hunts::HuntContext;
 use crate::hunt::hunts::Intro;
 use crate::hunt::hunts::any_equals;
-use crate::query::ast::Glob;
-use crate::query::ast::GlobPart;
+use crate::hunt::hunts::starts;
 use crate::query::ast::QueryAst;
-use crate::query::ast::Test;
 use crate::search::evidence::Hit;
 use crate::search::evidence::SearchOptions;
 use crate::sigma::rule::Level;
@@ -91,9 +89,4 @@ impl Hunt for CsrLineage {
         }
         Ok(answer)
     }
-}
-
-fn starts(path: &str, prefix: &str) -> QueryAst {
-    let glob = Glob(vec![GlobPart::Text(prefix.to_owned()), GlobPart::AnyRun]);
-    QueryAst::Field { field: Field::path(path), test: Test::Like { glob, cased: false } }
 }
