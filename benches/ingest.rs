@@ -113,6 +113,7 @@ fn child_build(path: &str, dir: &str, threads: usize) {
         memory: 512 << 20,
         cluster: None,
         range: TimeRange::ALL,
+        checkpoint: audithound::index::commit::CHECKPOINT,
     };
     let summary = build(&options, &Quiet).unwrap();
     let c = &summary.counts;

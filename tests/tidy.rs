@@ -36,7 +36,6 @@ const LONG_FILES: &[(&str, &str)] = &[
     ("src/index/pack/view.rs", "the reading side of every column, beside each other"),
     ("src/ledger/address.rs", "the five sources of an address and their precedence"),
     ("src/ledger/observe.rs", "everything that one event says, in the order of its fields"),
-    ("src/hunt/investigate/follow.rs", "the trail from clue to clue, each hop beside the next"),
     ("src/query/value.rs", "one kind of value after the other: what equals what"),
     ("src/search/indexed.rs", "everything an index answers, beside how packs are put in order"),
     ("src/search/pack_eval.rs", "one kind of condition after the other, on the columns of a pack"),

@@ -45,6 +45,8 @@ pub enum Command {
     Sources(command::sources::SourcesArgs),
     /// Lists every record that is no event, with its place and the reason
     Rejected(command::rejected::RejectedArgs),
+    /// Checks an index against itself and against its sources
+    Verify(command::verify::VerifyArgs),
     /// Lists every field and alias that a query can name
     Fields(command::fields::FieldsArgs),
     /// Lists every format of evidence that can be read

@@ -56,6 +56,7 @@ pub fn dispatch(command: &Command, out: &mut dyn Write) -> anyhow::Result<Exit> 
         Command::Rules(args) => command::rules::run(args, out),
         Command::Sources(args) => command::sources::run(args, out),
         Command::Rejected(args) => command::rejected::run(args, out),
+        Command::Verify(args) => command::verify::run(args, out),
         Command::Fields(args) => command::fields::run(args, out),
         Command::Formats(args) => command::formats::run(args, out),
         Command::Demo(args) => command::demo::run(args, out, &run_line),

@@ -5,12 +5,14 @@
 //! before ([`crate::index::dedupe`]), and, in the same order again, appends its bytes.  So the
 //! result does not depend on how many workers there are, and a commit is a prefix of the evidence.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
+use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use std::time::Instant;
@@ -21,7 +23,9 @@ use crate::event::place::Flag;
 use crate::event::place::SourceId;
 use crate::event::time::TimeRange;
 use crate::event::time::Timestamp;
+use crate::index::commit::CHECKPOINT;
 use crate::index::commit::Commit;
+use crate::index::commit::PieceResult;
 use crate::index::commit::RejectedRow;
 use crate::index::commit::Turn;
 use crate::index::commit::UnitResult;
@@ -30,6 +34,7 @@ use crate::index::error::IndexError;
 use crate::index::manifest::Counts;
 use crate::index::manifest::FileRow;
 use crate::index::manifest::HexBytes;
+use crate::index::manifest::Reached;
 use crate::index::manifest::SourceRow;
 use crate::index::pack::build::PackBuilder;
 use crate::index::pack::wire::FrameWriter;
@@ -38,10 +43,14 @@ use crate::intake::parse::Scratch;
 use crate::intake::parse::parse_json;
 use crate::intake::record::Met;
 use crate::intake::record::Record;
+use crate::source::FileEnd;
+use crate::source::History;
+use crate::source::Mode;
 use crate::source::Piece;
 use crate::source::ReadItem;
 use crate::source::ReadOptions;
 use crate::source::Reader;
+use crate::source::SourceEnd;
 use crate::source::SourceInfo;
 
 /// How an index is built.
@@ -59,6 +68,23 @@ pub struct BuildOptions {
     pub cluster: Option<String>,
     /// Only events of this time are indexed.
     pub range: TimeRange,
+    /// How often what is done so far becomes part of the index.
+    pub checkpoint: Duration,
+}
+
+impl BuildOptions {
+    /// Everything under `paths` into `dir`, with all cores.
+    pub fn new(paths: Vec<PathBuf>, dir: PathBuf) -> BuildOptions {
+        BuildOptions {
+            paths,
+            dir,
+            threads: 0,
+            memory: 512 << 20,
+            cluster: None,
+            range: TimeRange::ALL,
+            checkpoint: CHECKPOINT,
+        }
+    }
 }
 
 /// Told about progress from any thread.
@@ -117,8 +143,15 @@ const UNIT_BYTES: u64 = 16 << 20;
 /// Pieces that one worker packs together.
 struct Unit {
     number: u64,
-    pieces: Vec<(Piece, Arc<SourceInfo>)>,
+    pieces: Vec<UnitPiece>,
     bytes: u64,
+}
+
+/// A piece, its source, and the row of the source in the manifest.
+struct UnitPiece {
+    piece: Piece,
+    info: Arc<SourceInfo>,
+    row: SourceId,
 }
 
 /// Builds an index, or adds to one.
@@ -129,40 +162,46 @@ struct Unit {
 pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSummary, IndexError> {
     let start = Instant::now();
     let mut commit = Commit::open(&options.dir)?;
+    commit.every = options.checkpoint;
     let before = commit.manifest.totals;
     let mut threads = options.threads;
     if threads == 0 {
         threads = std::thread::available_parallelism().map_or(1, usize::from);
     }
+    let piece = piece_bytes(options.memory, threads);
     let read = ReadOptions {
-        piece_bytes: piece_bytes(options.memory, threads),
-        first_id: SourceId(commit.manifest.sources.len() as u32),
+        piece_bytes: piece,
+        before: Arc::new(commit.manifest.before()),
+        // One record may take as much as the memory allows, whatever a piece should have.
+        record_max: usize::try_from(options.memory / 4)
+            .unwrap_or(usize::MAX)
+            .clamp(80 << 20, 1 << 30),
+        skip: vec![options.dir.clone()],
         ..ReadOptions::default()
     };
     let seen = Seen::load(&options.dir, &commit.manifest)?;
     commit.manifest.refused.clear();
-    let first_source = commit.manifest.sources.len();
     let reader = Reader::open(&options.paths, read)
         .map_err(|error| IndexError::Source(error.to_string()))?;
     let stages = StageTimes::default();
     let turn = Turn::new(commit, seen);
     let (give, take) = sync_channel::<Unit>(1);
     let take = Mutex::new(take);
-    let problems = std::thread::scope(|scope| {
+    let fed = std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| work(&take, &turn, options, progress, &stages));
         }
-        let problems = feed(reader, &turn, options, give);
-        problems
+        Feed::new(&turn, options, give, piece as u64).run(reader)
     });
     let mut commit = turn.into_commit()?;
     commit.finish()?;
     let manifest = &commit.manifest;
     let mut summary = BuildSummary {
-        sources: (manifest.sources.len() - first_source) as u64,
+        sources: fed.read.len() as u64,
         counts: difference(&manifest.totals, &before),
         refused: manifest.refused.clone(),
-        problems,
+        skipped: fed.skipped,
+        problems: fed.problems,
         elapsed: start.elapsed(),
         stages: [
             stages.parse.load(Ordering::Relaxed),
@@ -172,12 +211,9 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSum
         ],
         ..BuildSummary::default()
     };
-    let own = manifest.sources.get(first_source..).unwrap_or_default();
-    summary.first_event = own.iter().filter_map(|s| s.first).min().map(Timestamp);
-    summary.last_event = own.iter().filter_map(|s| s.last).max().map(Timestamp);
-    if !summary.counts.balances() {
-        return Err(IndexError::Unbalanced(format!("{:?}", summary.counts)));
-    }
+    let own = || fed.read.iter().filter_map(|row| manifest.sources.get(*row));
+    summary.first_event = own().filter_map(|s| s.first).min().map(Timestamp);
+    summary.last_event = own().filter_map(|s| s.last).max().map(Timestamp);
     Ok(summary)
 }
 
@@ -189,87 +225,194 @@ fn piece_bytes(memory: u64, threads: usize) -> usize {
     share.clamp(1 << 20, UNIT_BYTES) as usize
 }
 
+/// What this run added; a source that was started anew may have taken something away before.
 fn difference(now: &Counts, before: &Counts) -> Counts {
     Counts {
-        records: now.records - before.records,
-        events: now.events - before.events,
-        blank: now.blank - before.blank,
-        rejected: now.rejected - before.rejected,
-        duplicates: now.duplicates - before.duplicates,
-        repeats: now.repeats - before.repeats,
-        outside: now.outside - before.outside,
-        lines: now.lines - before.lines,
-        bytes: now.bytes - before.bytes,
+        records: now.records.saturating_sub(before.records),
+        events: now.events.saturating_sub(before.events),
+        blank: now.blank.saturating_sub(before.blank),
+        rejected: now.rejected.saturating_sub(before.rejected),
+        duplicates: now.duplicates.saturating_sub(before.duplicates),
+        repeats: now.repeats.saturating_sub(before.repeats),
+        outside: now.outside.saturating_sub(before.outside),
+        lines: now.lines.saturating_sub(before.lines),
+        bytes: now.bytes.saturating_sub(before.bytes),
     }
 }
 
 /// Cuts what the reader says into units and keeps the list of sources and files.
-fn feed(
-    reader: Reader,
-    turn: &Turn,
-    options: &BuildOptions,
-    give: std::sync::mpsc::SyncSender<Unit>,
-) -> Vec<(String, String)> {
-    let mut problems = Vec::new();
-    let mut unit = Unit { number: 0, pieces: Vec::new(), bytes: 0 };
-    let mut current: Option<Arc<SourceInfo>> = None;
-    for item in reader {
-        match item {
-            ReadItem::Start(info) => {
-                turn.with_commit(|commit| commit.manifest.sources.push(source_row(&info, options)));
-                current = Some(info);
-            }
-            ReadItem::Piece(piece) => {
-                let Some(info) = &current else { continue };
-                unit.bytes += piece.bytes.len() as u64;
-                unit.pieces.push((piece, Arc::clone(info)));
-                if unit.bytes >= UNIT_BYTES / 2 && !send(&mut unit, &give) {
-                    break;
-                }
-            }
-            ReadItem::End(end) => {
-                if let Some(problem) = &end.problem {
-                    let name = current.as_ref().map(|i| i.name.clone()).unwrap_or_default();
-                    problems.push((name, problem.clone()));
-                }
-                turn.with_commit(|commit| {
-                    if let Some(row) = commit.manifest.sources.get_mut(end.id.0 as usize) {
-                        row.size = end.size;
-                        row.sha256 = format!("{:x}", HexBytes(&end.sha256));
-                        row.problem = end.problem;
+struct Feed<'t> {
+    turn: &'t Turn,
+    options: &'t BuildOptions,
+    give: SyncSender<Unit>,
+    unit: Unit,
+    /// A unit is closed at half of this.
+    unit_bytes: u64,
+    /// The source that is given out, and its row once its first piece or its end was seen.
+    current: Option<(Arc<SourceInfo>, Option<usize>)>,
+    /// Rows of the file that is given out.
+    rows: Vec<usize>,
+    fed: Fed,
+}
+
+/// What the feed saw.
+#[derive(Default)]
+struct Fed {
+    skipped: Vec<String>,
+    problems: Vec<(String, String)>,
+    /// Rows of the sources that were read.
+    read: BTreeSet<usize>,
+}
+
+impl<'t> Feed<'t> {
+    fn new(
+        turn: &'t Turn,
+        options: &'t BuildOptions,
+        give: SyncSender<Unit>,
+        unit_bytes: u64,
+    ) -> Feed<'t> {
+        Feed {
+            unit_bytes,
+            turn,
+            options,
+            give,
+            unit: Unit { number: 0, pieces: Vec::new(), bytes: 0 },
+            current: None,
+            rows: Vec::new(),
+            fed: Fed::default(),
+        }
+    }
+
+    fn run(mut self, reader: Reader) -> Fed {
+        for item in reader {
+            match item {
+                ReadItem::Start(info) => self.current = Some((info, None)),
+                ReadItem::Piece(piece) => {
+                    if !self.piece(piece) {
+                        break;
                     }
-                });
-            }
-            ReadItem::File(file) => {
-                if let Some(problem) = &file.problem {
-                    problems.push((file.name.clone(), problem.clone()));
                 }
-                turn.with_commit(|commit| {
-                    commit.manifest.files.push(FileRow {
-                        name: file.name,
-                        size: file.size,
-                        sha256: format!("{:x}", HexBytes(&file.sha256)),
-                        plain: file.plain,
-                        first_source: file.first.0,
-                        sources: file.sources,
-                        problem: file.problem,
-                        partial: options.range != TimeRange::ALL,
-                    });
-                });
+                ReadItem::End(end) => self.end(end),
+                ReadItem::File(file) => self.file(file),
+                ReadItem::Refused { name, reason } => {
+                    self.turn.with_commit(|commit| commit.manifest.refused.push((name, reason)));
+                }
             }
-            ReadItem::Refused { name, reason } => {
-                turn.with_commit(|commit| commit.manifest.refused.push((name, reason)));
+        }
+        if !self.unit.pieces.is_empty() {
+            send(&mut self.unit, &self.give);
+        }
+        self.fed
+    }
+
+    /// Adds a piece to the unit; false when the workers are gone.
+    fn piece(&mut self, piece: Piece) -> bool {
+        let head = format!("{:x}", HexBytes(&piece.upto.head_sha256));
+        let Some(row) = self.row(piece.offset, &head) else { return true };
+        let Some((info, _)) = &self.current else { return true };
+        self.unit.bytes += piece.bytes.len() as u64;
+        let info = Arc::clone(info);
+        self.unit.pieces.push(UnitPiece { piece, info, row: SourceId(row as u32) });
+        self.unit.bytes < self.unit_bytes / 2 || send(&mut self.unit, &self.give)
+    }
+
+    /// Finds or makes the row of the current source, which is read from `offset` on.
+    fn row(&mut self, offset: u64, head: &str) -> Option<usize> {
+        let (info, row) = self.current.as_mut()?;
+        if let Some(row) = row {
+            return Some(*row);
+        }
+        let options = self.options;
+        let own = self.turn.with_commit(|commit| {
+            let known = if offset > 0 {
+                commit.manifest.going_on(&info.name, offset, head)
+            } else {
+                commit.manifest.unfinished(&info.name)
+            };
+            if let Some(known) = known {
+                if offset == 0 {
+                    commit.restart(known)?;
+                }
+                if let Some(row) = commit.manifest.sources.get_mut(known) {
+                    row.sha256.clear();
+                }
+                return Ok(known);
+            }
+            commit.manifest.sources.push(source_row(info, options));
+            Ok(commit.manifest.sources.len() - 1)
+        });
+        match own {
+            Ok(own) => {
+                *row = Some(own);
+                self.rows.push(own);
+                self.fed.read.insert(own);
+                Some(own)
+            }
+            Err(error) => {
+                self.turn.fail(error);
+                None
             }
         }
     }
-    if !unit.pieces.is_empty() {
-        send(&mut unit, &give);
+
+    /// The unit behind everything that was given out so far.
+    fn due(&self) -> u64 {
+        self.unit.number + u64::from(!self.unit.pieces.is_empty())
     }
-    problems
+
+    fn end(&mut self, end: SourceEnd) {
+        // A source without a byte has no piece.
+        let Some(row) = self.row(0, "") else { return };
+        if let (Some(problem), Some((info, _))) = (&end.problem, &self.current) {
+            self.fed.problems.push((info.name.clone(), problem.clone()));
+        }
+        self.turn.after(self.due(), move |commit| {
+            if let Some(row) = commit.manifest.sources.get_mut(row) {
+                row.size = end.size;
+                row.problem = end.problem;
+                row.sha256 = format!("{:x}", HexBytes(&end.sha256));
+            }
+        });
+        self.current = None;
+    }
+
+    fn file(&mut self, file: FileEnd) {
+        let mut rows: Vec<u32> =
+            std::mem::take(&mut self.rows).iter().map(|row| *row as u32).collect();
+        rows.sort_unstable();
+        if file.history == History::Known {
+            self.fed.skipped.push(file.name);
+            return;
+        }
+        if file.history == History::Changed {
+            let what = "it has changed since it was indexed; it was read as a new source";
+            self.fed.problems.push((file.name.clone(), what.to_owned()));
+        }
+        if let Some(problem) = &file.problem {
+            self.fed.problems.push((file.name.clone(), problem.clone()));
+        }
+        let row = FileRow {
+            name: file.name,
+            size: file.size,
+            sha256: format!("{:x}", HexBytes(&file.sha256)),
+            head_sha256: format!("{:x}", HexBytes(&file.head_sha256)),
+            plain: file.plain,
+            sources: rows,
+            problem: file.problem,
+            partial: self.options.range != TimeRange::ALL,
+        };
+        self.turn.after(self.due(), move |commit| {
+            let files = &mut commit.manifest.files;
+            match files.iter_mut().find(|f| f.sources == row.sources && f.name == row.name) {
+                Some(known) => *known = row,
+                None => files.push(row),
+            }
+        });
+    }
 }
 
 /// Hands a unit to the workers; false when they are gone.
-fn send(unit: &mut Unit, give: &std::sync::mpsc::SyncSender<Unit>) -> bool {
+fn send(unit: &mut Unit, give: &SyncSender<Unit>) -> bool {
     let next = Unit { number: unit.number + 1, pieces: Vec::new(), bytes: 0 };
     give.send(std::mem::replace(unit, next)).is_ok()
 }
@@ -376,11 +519,15 @@ impl Worker<'_> {
         let Worker { reader, builder, scratch, envelope, options } = self;
         let mut leave_out = leave_out.iter().copied().peekable();
         let mut number = 0_u32;
-        for (piece, info) in &unit.pieces {
+        for UnitPiece { piece, info, row } in &unit.pieces {
             let mut outside = 0;
             let mut span: Option<(i64, i64)> = None;
+            // Where the last record starts, if it is none.
+            let mut last_rejected = None;
             let tally = reader.read(piece, info, &mut |met, tape| match met {
                 Met::Event(mut record) => {
+                    last_rejected = None;
+                    record.place.source = *row;
                     let time = complete(&mut record, tape, info, options);
                     if !options.range.contains(time) {
                         outside += 1;
@@ -397,13 +544,30 @@ impl Worker<'_> {
                     let envelope = parse_envelope(&record, scratch, envelope);
                     builder.push(&record, tape, envelope, time);
                 }
-                Met::Blank => {}
-                Met::Rejected(rejected) => result.rejected.push(RejectedRow::of(&rejected)),
+                Met::Blank => last_rejected = None,
+                Met::Rejected(mut rejected) => {
+                    last_rejected = Some((rejected.place.offset, rejected.place.line));
+                    rejected.place.source = *row;
+                    result.rejected.push(RejectedRow::of(&rejected));
+                }
             });
             let mut counts = Counts::from(tally);
             counts.events -= outside;
             counts.outside = outside;
-            result.sources.push((piece.source, counts, span));
+            // A last line without its end may be the first half of a line to come.
+            let unended = piece.bytes.last() != Some(&b'\n');
+            let (offset, line) =
+                last_rejected.filter(|_| unended).unwrap_or((piece.upto.size, piece.upto.line));
+            let reached = Reached {
+                size: piece.upto.size,
+                sha256: format!("{:x}", HexBytes(&piece.upto.sha256)),
+                head_sha256: format!("{:x}", HexBytes(&piece.upto.head_sha256)),
+                offset,
+                line,
+            };
+            let inside = matches!(piece.mode, Mode::Elements { .. });
+            let reached = (!inside).then_some(reached);
+            result.sources.push(PieceResult { source: *row, counts, span, reached });
         }
     }
 }
@@ -459,7 +623,7 @@ fn self_texts(unit: &Unit, options: &BuildOptions, events: &[u32]) -> Vec<Vec<u8
     let mut wanted = events.iter().copied().peekable();
     let mut number = 0_u32;
     let mut reader = PieceReader::new();
-    for (piece, info) in &unit.pieces {
+    for UnitPiece { piece, info, .. } in &unit.pieces {
         reader.read(piece, info, &mut |met, tape| {
             if let Met::Event(mut record) = met {
                 let time = complete(&mut record, tape, info, options);

@@ -28,6 +28,7 @@ use crate::index::manifest::Counts;
 use crate::index::manifest::MANIFEST;
 use crate::index::manifest::Manifest;
 use crate::index::manifest::PackRow;
+use crate::index::manifest::Reached;
 use crate::index::pack::build::PackBuilder;
 use crate::index::pack::finish::PackBytes;
 use crate::intake::record::Rejected;
@@ -38,8 +39,8 @@ pub const REJECTED: &str = "rejected.jsonl";
 pub const DUPLICATES: &str = "duplicates.bin";
 /// A pack file is closed at this size, so that old days can be dropped file by file.
 const PACK_FILE_MAX: u64 = 256 << 20;
-/// The manifest is written at least this often, so that a killed run loses little.
-const CHECKPOINT: Duration = Duration::from_secs(5);
+/// The manifest is written about this often, so that a killed run loses little.
+pub const CHECKPOINT: Duration = Duration::from_secs(5);
 /// Bytes of a rejected run that are kept; its place leads to the rest.
 const REJECTED_KEPT: usize = 4096;
 
@@ -91,7 +92,20 @@ pub struct UnitResult {
     /// What was found again.
     pub duplicates: Vec<Duplicate>,
     /// Per piece: its source, its counts and the span of its events' times.
-    pub sources: Vec<(SourceId, Counts, Option<(i64, i64)>)>,
+    pub sources: Vec<PieceResult>,
+}
+
+/// What became of one piece.
+#[derive(Clone, Debug)]
+pub struct PieceResult {
+    /// Its source, by its row in the manifest.
+    pub source: SourceId,
+    /// Its records.
+    pub counts: Counts,
+    /// Times of its earliest and latest event.
+    pub span: Option<(i64, i64)>,
+    /// How far the source is read now; `None` inside an array, where no run can go on.
+    pub reached: Option<Reached>,
 }
 
 impl UnitResult {
@@ -109,14 +123,18 @@ impl UnitResult {
     /// Moves duplicates from the events of their sources to where they belong.
     pub fn count_duplicates(&mut self, duplicates: &[Duplicate]) {
         for duplicate in duplicates {
+            if duplicate.same_place {
+                // It is in the index, and counted with the source it was and is in.
+                continue;
+            }
             let own = self
                 .sources
                 .iter_mut()
-                .find(|(id, counts, _)| *id == duplicate.place.source && counts.events > 0);
-            if let Some((_, counts, _)) = own {
-                counts.events -= 1;
-                counts.duplicates += 1;
-                counts.repeats += u64::from(duplicate.same_source);
+                .find(|piece| piece.source == duplicate.place.source && piece.counts.events > 0);
+            if let Some(piece) = own {
+                piece.counts.events -= 1;
+                piece.counts.duplicates += 1;
+                piece.counts.repeats += u64::from(duplicate.same_source);
             }
         }
     }
@@ -178,6 +196,40 @@ impl Appender {
         Ok(())
     }
 
+    fn replace(&mut self, kept: &[u8]) -> Result<(), IndexError> {
+        let io = |error| IndexError::io("write", &self.path, error);
+        self.file.seek(SeekFrom::Start(0)).map_err(io)?;
+        self.file.set_len(0).map_err(io)?;
+        self.sum = Xxh3::new();
+        self.bytes = 0;
+        self.append(kept)
+    }
+
+    fn whole(&mut self) -> Result<Vec<u8>, IndexError> {
+        let io = |error| IndexError::io("read", &self.path, error);
+        let mut all = Vec::new();
+        self.file.seek(SeekFrom::Start(0)).map_err(io)?;
+        self.file.read_to_end(&mut all).map_err(io)?;
+        Ok(all)
+    }
+
+    /// Keeps some of the lines.
+    fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) -> Result<(), IndexError> {
+        let all = self.whole()?;
+        let lines = all.split_inclusive(|byte| *byte == b'\n').filter(|line| keep(line));
+        self.replace(&lines.collect::<Vec<_>>().concat())
+    }
+
+    /// Keeps some of the rows of a fixed length.
+    fn retain_chunks(
+        &mut self,
+        len: usize,
+        keep: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), IndexError> {
+        let all = self.whole()?;
+        self.replace(&all.chunks(len).filter(|row| keep(row)).collect::<Vec<_>>().concat())
+    }
+
     fn state(&self) -> AppendedFile {
         AppendedFile { bytes: self.bytes, sum: format!("{:016x}", self.sum.digest()) }
     }
@@ -197,6 +249,8 @@ pub struct Commit {
     rejected: Appender,
     duplicates: Appender,
     last: Instant,
+    /// How often the manifest is written.
+    pub every: Duration,
     /// Holds the lock as long as it lives.
     _lock: File,
 }
@@ -238,17 +292,62 @@ impl Commit {
             manifest,
             pack_file: None,
             last: Instant::now(),
+            every: CHECKPOINT,
             _lock: lock,
         })
     }
 
+    /// Forgets what is accounted for of a source that is read from its start once more; its events
+    /// stay, and are counted again where they are met again.
+    ///
+    /// # Errors
+    /// When the files of rejected runs and of further places cannot be written.
+    pub fn restart(&mut self, number: usize) -> Result<(), IndexError> {
+        let Some(row) = self.manifest.sources.get_mut(number) else { return Ok(()) };
+        let counts = std::mem::take(&mut row.counts);
+        row.reached = None;
+        self.manifest.totals.subtract(&counts);
+        let source = number as u32;
+        if counts.rejected > 0 {
+            self.rejected.retain(|line| {
+                serde_json::from_slice::<RejectedRow>(line).map_or(true, |r| r.source != source)
+            })?;
+        }
+        if counts.duplicates > 0 {
+            self.duplicates.retain_chunks(Duplicate::LEN, |row| {
+                row.get(8..12) != Some(source.to_le_bytes().as_slice())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Gives the further places of events the new numbers of their packs; those of packs that are
+    /// not in `numbers` are dropped.
+    ///
+    /// # Errors
+    /// When the file of further places cannot be written.
+    pub fn renumber(&mut self, numbers: &BTreeMap<u32, u32>) -> Result<(), IndexError> {
+        let all = self.duplicates.whole()?;
+        let mut kept = Vec::with_capacity(all.len());
+        for row in all.chunks_exact(Duplicate::LEN) {
+            let (pack, rest) = row.split_at(4);
+            let pack = pack.try_into().map(u32::from_le_bytes).unwrap_or(u32::MAX);
+            if let Some(number) = numbers.get(&pack) {
+                kept.extend_from_slice(&number.to_le_bytes());
+                kept.extend_from_slice(rest);
+            }
+        }
+        self.duplicates.replace(&kept)
+    }
+
     /// Appends what a worker made of a unit.
     fn add(&mut self, unit: UnitResult) -> Result<(), IndexError> {
-        for (source, counts, span) in &unit.sources {
-            self.manifest.totals.add(counts);
-            if let Some(row) = self.manifest.sources.get_mut(source.0 as usize) {
-                row.counts.add(counts);
-                if let Some((first, last)) = span {
+        for piece in &unit.sources {
+            self.manifest.totals.add(&piece.counts);
+            if let Some(row) = self.manifest.sources.get_mut(piece.source.0 as usize) {
+                row.counts.add(&piece.counts);
+                row.reached.clone_from(&piece.reached);
+                if let Some((first, last)) = &piece.span {
                     row.first = Some(row.first.map_or(*first, |f| f.min(*first)));
                     row.last = Some(row.last.map_or(*last, |l| l.max(*last)));
                 }
@@ -259,16 +358,21 @@ impl Commit {
             line.push(b'\n');
             self.rejected.append(&line)?;
         }
-        for duplicate in &unit.duplicates {
+        for duplicate in unit.duplicates.iter().filter(|duplicate| !duplicate.same_place) {
             self.duplicates.append(&duplicate.to_bytes())?;
         }
         if let Some(pack) = &unit.pack {
             self.append_pack(pack)?;
         }
-        if self.last.elapsed() >= CHECKPOINT {
-            self.checkpoint()?;
-        }
         Ok(())
+    }
+
+    /// Makes a checkpoint if the last one is some time ago.
+    ///
+    /// # Errors
+    /// As [`Self::checkpoint`].
+    pub fn checkpoint_if_due(&mut self) -> Result<(), IndexError> {
+        if self.last.elapsed() >= self.every { self.checkpoint() } else { Ok(()) }
     }
 
     fn append_pack(&mut self, pack: &PackBytes) -> Result<(), IndexError> {
@@ -326,7 +430,10 @@ impl Commit {
         let mut sum = Counts::default();
         self.manifest.sources.iter().for_each(|source| sum.add(&source.counts));
         let packed: u64 = self.manifest.packs.iter().map(|pack| u64::from(pack.events)).sum();
-        if sum != self.manifest.totals || !sum.balances() || packed != sum.events {
+        if sum != self.manifest.totals
+            || !sum.balances()
+            || packed + self.manifest.pruned != sum.events
+        {
             return Err(IndexError::Unbalanced(format!(
                 "sources say {sum:?}, totals say {:?}, packs hold {packed}",
                 self.manifest.totals
@@ -347,6 +454,29 @@ fn holds_anything_else(dir: &Path) -> bool {
     })
 }
 
+/// A change of the manifest that must not come before the units it speaks of.
+struct Note(Box<dyn FnOnce(&mut Commit) + Send>);
+
+impl std::fmt::Debug for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Note")
+    }
+}
+
+impl State {
+    /// Makes the notes that are due.
+    fn note(&mut self) {
+        while let Some(first) = self.notes.first_entry() {
+            if *first.key() > self.next_commit {
+                break;
+            }
+            for Note(note) in first.remove() {
+                note(&mut self.commit);
+            }
+        }
+    }
+}
+
 /// Lets workers do things in the order of their units.
 #[derive(Debug)]
 pub struct Turn {
@@ -361,6 +491,8 @@ struct State {
     next_duplicates: u64,
     next_commit: u64,
     waiting: BTreeMap<u64, UnitResult>,
+    /// What is to be noted once all units before a number are written.
+    notes: BTreeMap<u64, Vec<Note>>,
     failed: Option<IndexError>,
 }
 
@@ -374,6 +506,7 @@ impl Turn {
                 next_duplicates: 0,
                 next_commit: 0,
                 waiting: BTreeMap::new(),
+                notes: BTreeMap::new(),
                 failed: None,
             }),
             changed: Condvar::new(),
@@ -385,8 +518,15 @@ impl Turn {
     }
 
     /// Runs `change` on the writing side.
-    pub fn with_commit(&self, change: impl FnOnce(&mut Commit)) {
-        change(&mut self.lock().commit);
+    pub fn with_commit<T>(&self, change: impl FnOnce(&mut Commit) -> T) -> T {
+        change(&mut self.lock().commit)
+    }
+
+    /// Runs `change` on the writing side once all units below `unit` are written.
+    pub fn after(&self, unit: u64, change: impl FnOnce(&mut Commit) + Send + 'static) {
+        let mut state = self.lock();
+        state.notes.entry(unit).or_default().push(Note(Box::new(change)));
+        state.note();
     }
 
     /// Notes the first thing that went wrong and lets everybody go.
@@ -457,10 +597,10 @@ impl Turn {
         while state.failed.is_none() {
             let next = state.next_commit;
             let Some(unit) = state.waiting.remove(&next) else { break };
-            let has_pack = unit.pack.is_some();
             state.commit.add(unit)?;
             state.next_commit += 1;
-            let _ = has_pack;
+            state.note();
+            state.commit.checkpoint_if_due()?;
         }
         drop(state);
         self.changed.notify_all();

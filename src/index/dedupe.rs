@@ -45,6 +45,8 @@ pub struct Duplicate {
     pub place: Place,
     /// Whether both places are in one source, which no collector does.
     pub same_source: bool,
+    /// Whether both places are one: a run that was interrupted had got so far already.
+    pub same_place: bool,
 }
 
 impl Duplicate {
@@ -217,6 +219,7 @@ impl Seen {
                     first: suspect.earlier,
                     place,
                     same_source,
+                    same_place: false,
                 });
             }
         }
@@ -264,12 +267,14 @@ impl Seen {
                     return true;
                 }
                 let place = builder.place(*candidate);
+                let first = places.get(event).copied().unwrap_or(place);
                 found.push(Duplicate {
                     event: *candidate,
                     pack: number,
                     first: event as u32,
                     place,
-                    same_source: places.get(event).is_some_and(|p| p.source == place.source),
+                    same_source: first.source == place.source,
+                    same_place: first == place,
                 });
                 false
             });

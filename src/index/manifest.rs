@@ -3,6 +3,7 @@
 //! It is the last thing written and the first thing read; what it does not name is not part of
 //! the index.  One JSON file with its own checksum, replaced in one step.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -14,6 +15,8 @@ use sha2::Sha256;
 
 use crate::index::error::IndexError;
 use crate::intake::Tally;
+use crate::source::Before;
+use crate::source::PlainBefore;
 
 /// Version of everything in the directory.
 pub const FORMAT: u32 = 1;
@@ -43,6 +46,9 @@ pub struct Manifest {
     pub rejected: AppendedFile,
     /// Names and reasons of what was not read at all.
     pub refused: Vec<(String, String)>,
+    /// Events that were dropped again by `prune`.
+    #[serde(default)]
+    pub pruned: u64,
 }
 
 /// A tally as it is written.
@@ -86,6 +92,19 @@ impl Counts {
         self.lines += other.lines;
         self.bytes += other.bytes;
     }
+
+    /// Takes another count away.
+    pub fn subtract(&mut self, other: &Counts) {
+        self.records -= other.records;
+        self.events -= other.events;
+        self.blank -= other.blank;
+        self.rejected -= other.rejected;
+        self.duplicates -= other.duplicates;
+        self.repeats -= other.repeats;
+        self.outside -= other.outside;
+        self.lines -= other.lines;
+        self.bytes -= other.bytes;
+    }
 }
 
 impl From<Tally> for Counts {
@@ -114,16 +133,16 @@ pub struct FileRow {
     pub sha256: String,
     /// Whether it is its own source, uncompressed.
     pub plain: bool,
-    /// Number of its first source.
-    pub first_source: u32,
-    /// How many sources it held.
-    pub sources: u32,
+    /// Numbers of its sources.
+    pub sources: Vec<u32>,
     /// What went wrong with it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<String>,
     /// Whether events were left out by `--since` and `--until`.
     #[serde(default)]
     pub partial: bool,
+    /// SHA-256 of its first 4096 bytes, hex: whether another file can be this one grown.
+    pub head_sha256: String,
 }
 
 /// One source: a file, or a member of an archive.
@@ -155,6 +174,24 @@ pub struct SourceRow {
     /// What went wrong with it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<String>,
+    /// How far it is committed, and where to go on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reached: Option<Reached>,
+}
+
+/// How far a source is committed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Bytes that are accounted for.
+    pub size: u64,
+    /// SHA-256 of them, hex.
+    pub sha256: String,
+    /// SHA-256 of the first 4096 of them, hex.
+    pub head_sha256: String,
+    /// Where to go on: behind these bytes, or at a last line that had no end yet.
+    pub offset: u64,
+    /// Number of the line there.
+    pub line: u64,
 }
 
 /// One pack.
@@ -202,7 +239,57 @@ impl Manifest {
             duplicates: AppendedFile::default(),
             rejected: AppendedFile::default(),
             refused: Vec::new(),
+            pruned: 0,
         }
+    }
+
+    /// Returns what the reader must know of earlier runs: files that were read whole, and plain
+    /// ones that may have grown or were not finished.
+    pub fn before(&self) -> Before {
+        let mut before = Before::default();
+        for file in &self.files {
+            before.names.insert(file.name.clone());
+            if file.problem.is_none() && !file.partial {
+                before.whole.extend(bytes_of_hex(&file.sha256).map(|sum| (file.size, sum)));
+            }
+        }
+        let partial: HashSet<u32> =
+            self.files.iter().filter(|f| f.partial).flat_map(|f| f.sources.clone()).collect();
+        for (number, source) in self.sources.iter().enumerate() {
+            let plain = !partial.contains(&(number as u32)) && !self.is_unpacked(number as u32);
+            let Some(reached) = source.reached.as_ref().filter(|_| plain) else { continue };
+            let sums = bytes_of_hex(&reached.sha256).zip(bytes_of_hex(&reached.head_sha256));
+            before.plain.extend(sums.map(|(sha256, head_sha256)| PlainBefore {
+                head_sha256,
+                size: reached.size,
+                sha256,
+                offset: reached.offset,
+                line: reached.line,
+            }));
+        }
+        before
+    }
+
+    /// Says whether a source is known to have come out of a container.
+    fn is_unpacked(&self, number: u32) -> bool {
+        self.files.iter().any(|file| !file.plain && file.sources.contains(&number))
+    }
+
+    /// Returns the newest source that was left unfinished under a name: not read to its end, or
+    /// its file was not.
+    pub fn unfinished(&self, name: &str) -> Option<usize> {
+        let newest = self.sources.iter().rposition(|source| source.name == name)?;
+        let ended = self.sources.get(newest).is_some_and(|source| !source.sha256.is_empty());
+        let in_file = self.files.iter().any(|file| file.sources.contains(&(newest as u32)));
+        (!ended || !in_file).then_some(newest)
+    }
+
+    /// Returns the source that goes on at `offset` with this start, best one of the same name.
+    pub fn going_on(&self, name: &str, offset: u64, head_sha256: &str) -> Option<usize> {
+        let fits = |source: &SourceRow| {
+            source.reached.as_ref().is_some_and(|r| r.offset == offset && head_fits(r, head_sha256))
+        };
+        self.sources.iter().rposition(|source| fits(source) && source.name == name)
     }
 
     /// Name of pack file `number`.
@@ -274,6 +361,24 @@ impl Manifest {
         std::fs::rename(&temporary, dir.join(MANIFEST)).map_err(io("replace"))?;
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(io("write"))
     }
+}
+
+/// Says whether the first 4096 bytes may be the same: known for certain only where there were as
+/// many before.
+fn head_fits(reached: &Reached, head_sha256: &str) -> bool {
+    reached.size < 4096 || reached.head_sha256 == head_sha256
+}
+
+/// Reads 32 bytes written as hex.
+pub fn bytes_of_hex(text: &str) -> Option<[u8; 32]> {
+    let mut out = [0; 32];
+    if text.len() != 64 {
+        return None;
+    }
+    for (at, slot) in out.iter_mut().enumerate() {
+        *slot = u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok()?;
+    }
+    Some(out)
 }
 
 /// Computes the checksum of a manifest's text, taking `own` in it for zeros.

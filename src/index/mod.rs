@@ -11,5 +11,6 @@ pub mod error;
 pub mod manifest;
 pub mod mmap;
 pub mod pack;
+pub mod prune;
 pub mod reader;
 pub mod verify;

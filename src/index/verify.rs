@@ -52,10 +52,12 @@ pub fn verify(dir: &Path) -> Result<VerifyReport, IndexError> {
             Err(error) => report.problems.push(error.to_string()),
         }
     }
-    if report.problems.is_empty() && report.events != index.manifest.totals.events {
+    if report.problems.is_empty()
+        && report.events + index.manifest.pruned != index.manifest.totals.events
+    {
         report.problems.push(format!(
-            "the packs hold {} events, the manifest says {}",
-            report.events, index.manifest.totals.events
+            "the packs hold {} events, the manifest says {} less {} that were pruned",
+            report.events, index.manifest.totals.events, index.manifest.pruned
         ));
     }
     check_sources(&index, &stored, &mut report)?;

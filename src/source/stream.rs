@@ -36,6 +36,8 @@ pub(crate) struct Stream<'r> {
     line: u64,
     hash: Sha256,
     head: HeadHash,
+    /// SHA-256 of the start of the source, where its start is not read.
+    head_before: Option<[u8; 32]>,
     ended: bool,
     problem: Option<String>,
     state: State,
@@ -87,6 +89,7 @@ impl<'r> Stream<'r> {
     ) -> Self {
         let mut window = out.pool.take();
         window.extend_from_slice(head);
+        let head_before = resume.as_ref().map(|resume| resume.head_sha256);
         let resume = resume.unwrap_or_else(|| Resume {
             offset: 0,
             line: 1,
@@ -106,6 +109,7 @@ impl<'r> Stream<'r> {
             line: resume.line,
             hash: resume.hash,
             head: HeadHash::default(),
+            head_before,
             ended: false,
             problem: None,
             state,
@@ -271,7 +275,7 @@ impl<'r> Stream<'r> {
                 size: self.offset + length,
                 line: self.line + ends,
                 sha256: self.hash.clone().finalize().into(),
-                head_sha256: self.head.clone().finish(),
+                head_sha256: self.head_before.unwrap_or_else(|| self.head.clone().finish()),
             },
             bytes: PieceBytes::pooled(bytes, &out.pool),
             body,

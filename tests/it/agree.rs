@@ -33,14 +33,8 @@ use crate::corpus::rng::Rng;
 
 /// Builds an index of some files and opens it.
 pub fn index_of(dir: &Path, paths: &[std::path::PathBuf], threads: usize) -> Searcher {
-    let options = BuildOptions {
-        paths: paths.to_vec(),
-        dir: dir.join(format!("index-{threads}")),
-        threads,
-        memory: 512 << 20,
-        cluster: None,
-        range: TimeRange::ALL,
-    };
+    let own = dir.join(format!("index-{threads}"));
+    let options = BuildOptions { threads, ..BuildOptions::new(paths.to_vec(), own) };
     let summary = build(&options, &Quiet).unwrap();
     assert!(summary.counts.balances());
     open(&options.dir).unwrap()

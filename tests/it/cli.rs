@@ -263,3 +263,32 @@ fn the_summary_of_an_index_run_is_the_last_line() {
     let value: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(value["events_indexed"], 0, "{text}");
 }
+
+#[test]
+fn a_flipped_byte_is_named_with_its_place() {
+    let folder = evidence();
+    typed(folder.path(), "audithound index evidence");
+    let sound = typed(folder.path(), "audithound verify");
+    assert_eq!(sound.status.code(), Some(0), "{}", stdout(&sound));
+    let path = folder.path().join("evidence/copy-from-laptop.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let source = typed(folder.path(), "audithound verify");
+    assert_eq!(source.status.code(), Some(2), "{}", stdout(&source));
+    assert!(stdout(&source).contains("copy-from-laptop.log"), "{}", stdout(&source));
+    // Without its sources the index is checked alone, and that is said.
+    std::fs::remove_dir_all(folder.path().join("evidence")).unwrap();
+    let alone = typed(folder.path(), "audithound verify");
+    assert_eq!(alone.status.code(), Some(0), "{}", stdout(&alone));
+    assert!(stdout(&alone).contains("gone "), "{}", stdout(&alone));
+    let path = folder.path().join("audithound.index/packs-000001");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let index = typed(folder.path(), "audithound verify");
+    assert_eq!(index.status.code(), Some(2), "{}", stdout(&index));
+    assert!(stdout(&index).contains("packs-000001"), "{}", stdout(&index));
+}

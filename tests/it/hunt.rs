@@ -588,6 +588,7 @@ fn index_and_scan_hunt_alike() {
         memory: 1 << 28,
         cluster: None,
         range: TimeRange::ALL,
+        checkpoint: audithound::index::commit::CHECKPOINT,
     };
     audithound::index::build::build(&built, &audithound::index::build::Quiet).unwrap();
     let index = audithound::search::indexed::open(&built.dir).unwrap();

@@ -163,6 +163,30 @@ fn undecidable_name(step: &str) -> &'static str {
     }
 }
 
+/// What proves neither reading stands under the hypotheses, whole; nothing else does.
+fn assert_hypotheses(story: &Story, truth: &Truth, what: &str) {
+    let open: BTreeSet<String> =
+        story.hypotheses.iter().flat_map(|h| &h.events).map(|e| e.audit_id.clone()).collect();
+    let expected: BTreeSet<String> = truth
+        .hypotheses
+        .iter()
+        .flat_map(|step| &step.events)
+        .map(|event| event.audit_id.clone())
+        .collect();
+    // The same account may do other things near a step; those are shown too.
+    assert!(open.is_superset(&expected), "{what}: {open:?} {expected:?}");
+    assert!(open.is_disjoint(&ids(story)), "{what}");
+    let innocent = [&truth.innocent, &truth.second];
+    let apart: BTreeSet<&String> = innocent
+        .into_iter()
+        .flatten()
+        .flat_map(|step| &step.events)
+        .map(|event| &event.audit_id)
+        .collect();
+    let told: BTreeSet<String> = ids(story);
+    assert!(told.iter().all(|id| !apart.contains(id)), "{what}: an innocent is accused");
+}
+
 #[test]
 fn every_variant_reaches_its_steps_and_says_what_it_cannot_decide() {
     for variant in VARIANTS {
@@ -173,6 +197,7 @@ fn every_variant_reaches_its_steps_and_says_what_it_cannot_decide() {
             let story = ask(&evidence, &ledgers, &truth.start_address);
             assert_exactly(&story, &reachable(&truth), &what);
             assert_in_time_order(&story);
+            assert_hypotheses(&story, &truth, &what);
             for step in &truth.undecidable {
                 let name = undecidable_name(step);
                 assert!(
@@ -301,4 +326,39 @@ fn without_bodies_the_reference_story_lacks_one_step_and_says_so() {
     assert_exactly(&story, &truth, "reference evidence without bodies");
     assert!(story.undecidable.iter().any(|u| u.step == "address-to-pod"), "{}", show(&story));
     assert!(story.undecidable.iter().any(|u| u.step == "payload"), "{}", show(&story));
+}
+
+#[test]
+fn any_clue_of_the_fixture_leads_to_its_own_story_and_no_other() {
+    for variant in [Variant::Plain, Variant::RandomNames, Variant::NoCredentialIds] {
+        let (evidence, truth) = load(3, variant);
+        let ledgers = Ledgers::build(&evidence).unwrap();
+        let whole = reachable(&truth);
+        let (namespace, account) = &truth.account;
+        let mut starts = vec![
+            format!("{}/{}", truth.start_pod.0, truth.start_pod.1),
+            format!("system:serviceaccount:{namespace}:{account}"),
+            format!("sub:exec user:system:serviceaccount:{namespace}:{account}"),
+        ];
+        if !truth.credential.is_empty() {
+            starts.push(truth.credential.clone());
+        }
+        for start in starts {
+            let story = ask(&evidence, &ledgers, &start);
+            assert_exactly(&story, &whole, &format!("{variant:?} from {start}"));
+        }
+        // An innocent pod that had the address later leads to nothing.
+        let innocent = format!("{}/{}", truth.innocent_pod.0, truth.innocent_pod.1);
+        let story = ask(&evidence, &ledgers, &innocent);
+        assert!(story.steps.is_empty(), "{}", show(&story));
+        // The other incident stays apart from this one.
+        let other = ask(&evidence, &ledgers, "build-robot");
+        let second: BTreeSet<String> = truth
+            .second
+            .iter()
+            .flat_map(|step| &step.events)
+            .map(|event| event.audit_id.clone())
+            .collect();
+        assert_exactly(&other, &second, "build-robot");
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::SystemTime;
 
 use anyhow::bail;
 use serde_json::json;
@@ -14,6 +16,7 @@ use crate::cli::progress::IndexProgress;
 use crate::event::time::Timestamp;
 use crate::index::build::BuildOptions;
 use crate::index::build::BuildSummary;
+use crate::index::build::Quiet;
 use crate::index::build::build;
 use crate::index::reader::IndexReader;
 use crate::report::sanitize;
@@ -51,6 +54,15 @@ pub struct IndexCommandArgs {
     /// Which time goes in.
     #[command(flatten)]
     pub times: TimeArgs,
+    /// Where raw lines are kept: in the index (`store`); `reference` is taken for it and says why
+    #[arg(long, value_name = "WHERE", value_parser = ["store", "reference"], default_value = "store")]
+    pub keep_raw: String,
+    /// Go on indexing what grows, through rotation, until interrupted
+    #[arg(long)]
+    pub follow: bool,
+    /// How often what is done so far becomes part of the index
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 5000, hide = true)]
+    pub checkpoint_ms: u64,
 }
 
 /// How a summary is printed.
@@ -93,7 +105,14 @@ pub fn run(args: &IndexCommandArgs, out: &mut dyn Write) -> anyhow::Result<Exit>
         memory: args.memory,
         cluster: args.cluster.clone(),
         range: args.times.range(newest)?,
+        checkpoint: Duration::from_millis(args.checkpoint_ms),
     };
+    if args.keep_raw == "reference" {
+        note(
+            "raw lines and index are one structure here (a few percent of the evidence); leaving \
+             the lines in the sources would save nothing, so they are stored",
+        );
+    }
     let progress = IndexProgress::new(&args.paths);
     let built = build(&options, &progress);
     progress.finish();
@@ -103,9 +122,53 @@ pub fn run(args: &IndexCommandArgs, out: &mut dyn Write) -> anyhow::Result<Exit>
         SummaryFormat::Text => write_text(&summary, args, out)?,
         SummaryFormat::Json => writeln!(out, "{}", summary_value(&summary))?,
     }
+    if args.follow {
+        out.flush()?;
+        follow(&options)?;
+    }
     let counts = &summary.counts;
     let anything = counts.events + counts.duplicates + counts.outside > 0;
     Ok(Exit::found(anything || !summary.skipped.is_empty()))
+}
+
+/// How often a followed file is looked at: events are searchable within two seconds.
+const LOOK_EVERY: Duration = Duration::from_millis(400);
+
+/// Indexes what grows, until the process is interrupted; what was committed by then is whole.
+fn follow(options: &BuildOptions) -> anyhow::Result<()> {
+    let mut seen = look(&options.paths);
+    loop {
+        std::thread::sleep(LOOK_EVERY);
+        let now = look(&options.paths);
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        let summary = build(options, &Quiet)?;
+        if summary.counts.records > 0 {
+            note(&format!(
+                "{} more events, {} rejected",
+                summary.counts.events, summary.counts.rejected
+            ));
+        }
+        say_problems(&summary);
+    }
+}
+
+/// Sizes and times of everything under the paths: what changes when a log grows or rotates.
+fn look(paths: &[PathBuf]) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    let mut all = Vec::new();
+    for path in paths {
+        for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
+            let Some(entry) = entry.ok().filter(|entry| entry.file_type().is_file()) else {
+                continue;
+            };
+            if let Ok(metadata) = entry.metadata() {
+                all.push((entry.into_path(), metadata.len(), metadata.modified().ok()));
+            }
+        }
+    }
+    all
 }
 
 /// Returns the time of the newest event that is indexed already.
@@ -132,8 +195,11 @@ fn say_problems(summary: &BuildSummary) {
     }
     if summary.counts.rejected > 0 {
         note(&format!(
-            "{} records are no events; `audithound rejected` lists each with its place and reason",
-            summary.counts.rejected
+            "{}; `audithound rejected` lists each with its place and reason",
+            match summary.counts.rejected {
+                1 => "1 record is no event".to_owned(),
+                n => format!("{n} records are no events"),
+            }
         ));
     }
     if summary.counts.repeats > 0 {

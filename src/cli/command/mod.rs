@@ -20,3 +20,4 @@ pub mod sources;
 pub mod state;
 pub mod timeline;
 pub mod top;
+pub mod verify;

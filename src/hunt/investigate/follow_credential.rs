@@ -11,6 +11,7 @@ use crate::hunt::investigate::trail::Suspect;
 use crate::hunt::investigate::trail::Trail;
 use crate::hunt::investigate::trail::say;
 use crate::hunt::timeline::TimelineEvent;
+use crate::ledger::address::Owner;
 use crate::ledger::credential::Credential;
 use crate::ledger::credential::CredentialKey;
 use crate::ledger::judge::Bound;
@@ -18,6 +19,7 @@ use crate::ledger::judge::Judgement;
 use crate::ledger::judge::Strength;
 use crate::ledger::judge::judge;
 use crate::ledger::network::parse_address;
+use crate::ledger::observe::Source;
 use crate::ledger::question;
 use crate::ledger::usage::is_aggregated;
 use crate::search::error::SearchError;
@@ -76,12 +78,11 @@ impl Trail<'_> {
         let usual: BTreeSet<String> =
             events.iter().filter(before).map(|event| event.user_agent.clone()).collect();
         let question = credential.question();
-        let bound = credential.bound();
         for event in events {
             if event.time.is_some_and(|time| time >= since) && !usual.contains(&event.user_agent) {
                 let why = "the credential that turned up after the refusals, with an agent it was not used with before";
                 self.open_from_use(&event);
-                self.veil(&bound, &event);
+                self.veil(&event);
                 self.take(event, Role::Use, confidence, why, &question);
             }
         }
@@ -126,18 +127,20 @@ impl Trail<'_> {
                 left_out += 1;
                 continue;
             }
-            let (confidence, why) = weigh(&judgement, credential, sure, strong);
+            let unplaced = judgement == Judgement::Own && self.is_placed_by_use_alone(&event);
+            let (confidence, why) = if unplaced && !sure {
+                weigh(&Judgement::Shared, credential, sure, strong)
+            } else {
+                weigh(&judgement, credential, sure, strong)
+            };
             picked.push((event, judgement, confidence, why));
         }
         for (event, judgement, confidence, why) in picked {
             self.open_from_use(&event);
-            match judgement {
-                Judgement::Away(..) => self.open(Lead::Address(event.peer().to_owned())),
-                Judgement::Shared | Judgement::Undecidable(_) => {
-                    self.veiled.insert((event.peer().to_owned(), event.user_agent.clone()));
-                }
-                Judgement::Own => {}
+            if matches!(judgement, Judgement::Away(..)) {
+                self.open(Lead::Address(event.peer().to_owned()));
             }
+            self.veil(&event);
             let role = if event.failed() && matches!(event.code, Some(401 | 403)) {
                 Role::Denied
             } else {
@@ -163,10 +166,29 @@ impl Trail<'_> {
         self.mint_of(credential)
     }
 
-    /// Remembers an address and agent that identify nobody.
-    fn veil(&mut self, bound: &Bound<'_>, event: &TimelineEvent) {
-        let judgement = self.judge_event(bound, event);
-        if matches!(judgement, Judgement::Shared | Judgement::Undecidable(_)) {
+    /// Whether only the use itself connects the address with the pod: that proves nothing about a
+    /// credential that went astray.
+    fn is_placed_by_use_alone(&self, event: &TimelineEvent) -> bool {
+        let (Some(address), Some(time)) = (parse_address(event.peer()), event.time) else {
+            return false;
+        };
+        match self.ledgers.addresses.owner_at(&self.cluster, address, time) {
+            Owner::Pod(_, interval) => interval.sources.iter().all(|s| *s == Source::Use),
+            _ => false,
+        }
+    }
+
+    /// Remembers an address that is neither a pod's nor a node's, with its agent: what is behind
+    /// it the audit log does not tell.
+    fn veil(&mut self, event: &TimelineEvent) {
+        let (Some(address), Some(time)) = (parse_address(event.peer()), event.time) else { return };
+        let owner = self.ledgers.addresses.owner_at(&self.cluster, address, time);
+        let known =
+            matches!(
+                owner,
+                Owner::Pod(_, interval) if interval.sources.iter().any(|s| *s != Source::Use)
+            ) || matches!(owner, Owner::Node(_) | Owner::PodNetwork { .. } | Owner::Loopback);
+        if !known && !is_aggregated(Some(event.log.as_str())) {
             self.veiled.insert((event.peer().to_owned(), event.user_agent.clone()));
         }
     }

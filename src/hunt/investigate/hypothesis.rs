@@ -115,7 +115,6 @@ fn workplace(
             events.iter().any(|(event, _)| event.namespace == namespace)
         })
         .collect();
-    let identities = trail.ask.values(peer(address), Field::path("user.username"))?.len();
     let mut insider = vec![
         format!(
             "the stolen credential was used from {address} with {agent}, and so was this account"
@@ -132,7 +131,10 @@ fn workplace(
         .map(|a| trail.ledgers.addresses.owner_at(&trail.cluster, a, Timestamp(0)))
     {
         Some(Owner::Shared(why)) => format!("the address identifies nobody: {why}"),
-        _ => format!("{identities} identities used this address"),
+        _ => {
+            let users = trail.ask.values(peer(address), Field::path("user.username"))?;
+            format!("{} identities used this address", users.len())
+        }
     };
     Ok(Hypothesis {
         title: format!(
