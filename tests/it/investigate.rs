@@ -327,3 +327,38 @@ fn without_bodies_the_reference_story_lacks_one_step_and_says_so() {
     assert!(story.undecidable.iter().any(|u| u.step == "address-to-pod"), "{}", show(&story));
     assert!(story.undecidable.iter().any(|u| u.step == "payload"), "{}", show(&story));
 }
+
+#[test]
+fn any_clue_of_the_fixture_leads_to_its_own_story_and_no_other() {
+    for variant in [Variant::Plain, Variant::RandomNames, Variant::NoCredentialIds] {
+        let (evidence, truth) = load(3, variant);
+        let ledgers = Ledgers::build(&evidence).unwrap();
+        let whole = reachable(&truth);
+        let (namespace, account) = &truth.account;
+        let mut starts = vec![
+            format!("{}/{}", truth.start_pod.0, truth.start_pod.1),
+            format!("system:serviceaccount:{namespace}:{account}"),
+            format!("sub:exec user:system:serviceaccount:{namespace}:{account}"),
+        ];
+        if !truth.credential.is_empty() {
+            starts.push(truth.credential.clone());
+        }
+        for start in starts {
+            let story = ask(&evidence, &ledgers, &start);
+            assert_exactly(&story, &whole, &format!("{variant:?} from {start}"));
+        }
+        // An innocent pod that had the address later leads to nothing.
+        let innocent = format!("{}/{}", truth.innocent_pod.0, truth.innocent_pod.1);
+        let story = ask(&evidence, &ledgers, &innocent);
+        assert!(story.steps.is_empty(), "{}", show(&story));
+        // The other incident stays apart from this one.
+        let other = ask(&evidence, &ledgers, "build-robot");
+        let second: BTreeSet<String> = truth
+            .second
+            .iter()
+            .flat_map(|step| &step.events)
+            .map(|event| event.audit_id.clone())
+            .collect();
+        assert_exactly(&other, &second, "build-robot");
+    }
+}

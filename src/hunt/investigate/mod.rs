@@ -20,6 +20,8 @@ pub mod steps;
 pub mod story;
 pub mod trail;
 
+use std::collections::BTreeSet;
+
 use crate::event::time::TimeRange;
 use crate::hunt::investigate::ask::Ask;
 use crate::hunt::investigate::clue::Clue;
@@ -137,6 +139,10 @@ fn keep_seeds(
     if !named && !trail.found.is_empty() {
         return Ok(());
     }
+    if matches!(clue, Clue::User(_) | Clue::Credential(_)) && take_strange(trail, &seeds, &question)
+    {
+        return Ok(());
+    }
     let why = "the clue itself; nothing else connects it to a story";
     let mut shown = 0;
     for event in seeds {
@@ -153,6 +159,32 @@ fn keep_seeds(
         }
     }
     Ok(())
+}
+
+/// Takes the uses of an identity from an address *and* with an agent it never had before; that is
+/// worth a look and proves nothing by itself.  Says whether there are any.
+fn take_strange(trail: &mut Trail<'_>, seeds: &[TimelineEvent], question: &QueryAst) -> bool {
+    let mut addresses: BTreeSet<&str> = BTreeSet::new();
+    let mut agents: BTreeSet<&str> = BTreeSet::new();
+    let mut strange = Vec::new();
+    for event in seeds {
+        let known = addresses.is_empty()
+            || addresses.contains(event.peer())
+            || agents.contains(event.user_agent.as_str());
+        if known {
+            addresses.insert(event.peer());
+            agents.insert(&event.user_agent);
+        } else {
+            strange.push(event);
+        }
+    }
+    let why =
+        "from an address and with an agent this identity never had before: worth a look, no proof";
+    for event in &strange {
+        let question = ask::all(vec![question.clone(), ask::peer(event.peer())]);
+        trail.take((*event).clone(), Role::Clue, Confidence::Low, why, &question);
+    }
+    !strange.is_empty()
 }
 
 fn tell(mut trail: Trail<'_>, clue: &Clue, start: &str) -> Result<Story, SearchError> {
