@@ -147,8 +147,10 @@ pub struct Counts {
 pub struct Vocabulary {
     /// The address counted by [`Counts::denied_address`].
     pub denied_address: String,
-    /// Pod addresses.
+    /// Addresses of pods that came and went; they stand in bodies.
     pub addresses: Vec<String>,
+    /// Addresses that requests come from, as some server sees them.
+    pub peers: Vec<String>,
     /// Full pod names.
     pub pods: Vec<String>,
     /// Credential ids.

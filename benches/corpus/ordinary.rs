@@ -113,6 +113,13 @@ impl<'s> Day<'s> {
         let w = &day.world;
         let actors = w.operators.iter().chain(&w.controllers).chain(&w.apps).chain(&w.people);
         vocabulary.users = actors.map(|actor| actor.username.clone()).collect();
+        let w = &day.world;
+        let actors = w.operators.iter().chain(&w.apps).chain(&w.people);
+        let mut peers: Vec<String> =
+            actors.flat_map(|a| &a.ips).map(|ip| ip.trim_matches('"').to_string()).collect();
+        peers.sort_unstable();
+        peers.dedup();
+        vocabulary.peers = peers;
         if options.incident {
             day.plant(options);
         }

@@ -40,11 +40,22 @@ if [ ${#missing[@]} -gt 0 ] && command -v apt-get >/dev/null && [ "$(id -u)" = 0
         say "some of ${missing[*]} could not be installed"
 fi
 
+# The module asks for a version of VictoriaMetrics that the proxy may not serve; a module of our own
+# that asks for a later release gets both.
 if [ ! -x "$cache/bin/victoria-logs" ] && command -v go >/dev/null; then
     say "building VictoriaLogs (some minutes)"
-    GOBIN=$cache/bin GOFLAGS=-mod=mod go install \
-        github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@latest >>"$log" 2>&1 ||
-        say "VictoriaLogs could not be built"
+    module=github.com/VictoriaMetrics/VictoriaLogs
+    GOBIN=$cache/bin go install "$module/app/victoria-logs@latest" >>"$log" 2>&1 || {
+        mkdir -p "$cache/vl"
+        cd "$cache/vl"
+        printf 'module peers\n\ngo 1.26\n' >go.mod
+        printf '//go:build tools\n\npackage peers\n\nimport _ "%s/app/victoria-logs"\n' "$module" >tools.go
+        { go mod edit -require=github.com/VictoriaMetrics/VictoriaMetrics@v1.151.0 &&
+            go mod edit -require="$module@v1.51.1-0.20260624061259-dc94972a8708" &&
+            go mod tidy && go build -o "$cache/bin/victoria-logs" "$module/app/victoria-logs"; } >>"$log" 2>&1 ||
+            say "VictoriaLogs could not be built"
+        cd "$root"
+    }
 fi
 
 if [ ! -d "$cache/venv" ] && command -v python3 >/dev/null; then

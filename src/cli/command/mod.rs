@@ -1,5 +1,6 @@
 //! One file per command: its arguments with their help, and `run`.
 
+pub mod compare;
 pub mod completions;
 pub mod debug;
 pub mod debug_plan;
