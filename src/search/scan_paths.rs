@@ -75,7 +75,7 @@ pub fn read_records(
                 let mut tally = pieces.read(&piece, info, &mut |met, _| match met {
                     Met::Event(record) => {
                         let record = owned(&record, info, cluster);
-                        if seen.insert(identity(&record)) {
+                        if seen.insert(identity(&record.event)) {
                             each(record);
                         } else {
                             duplicates += 1;
@@ -115,9 +115,9 @@ pub fn read_records(
 
 /// Returns 128 bits that two events share only when they are one: the canonical form,
 /// hashed.
-fn identity(record: &ScanRecord) -> u128 {
+pub fn identity(event: &[u8]) -> u128 {
     let mut hash = Xxh3::new();
-    for (path, value) in canonical(&record.event) {
+    for (path, value) in canonical(event) {
         // Lengths keep neighbours apart.
         hash.update(&(path.len() as u64).to_le_bytes());
         hash.update(path.as_bytes());

@@ -292,3 +292,20 @@ fn a_flipped_byte_is_named_with_its_place() {
     assert_eq!(index.status.code(), Some(2), "{}", stdout(&index));
     assert!(stdout(&index).contains("packs-000001"), "{}", stdout(&index));
 }
+
+#[test]
+fn two_copies_are_compared_by_what_the_events_are() {
+    let folder = evidence();
+    let original = std::fs::read(folder.path().join("evidence/copy-from-laptop.log")).unwrap();
+    let cut: Vec<u8> =
+        original.split_inclusive(|byte| *byte == b'\n').skip(2).flatten().copied().collect();
+    std::fs::write(folder.path().join("cut.log"), cut).unwrap();
+    let same = typed(
+        folder.path(),
+        "audithound compare evidence/copy-from-laptop.log evidence/copy-from-laptop.log --count",
+    );
+    assert_eq!((stdout(&same).as_str(), same.status.code()), ("0\n", Some(1)));
+    let output = typed(folder.path(), "audithound compare evidence/copy-from-laptop.log cut.log");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains(" only in A, 0 only in B"), "{}", stdout(&output));
+}

@@ -1,5 +1,6 @@
 //! One file per command: its arguments with their help, and `run`.
 
+pub mod compare;
 pub mod completions;
 pub mod debug;
 pub mod debug_plan;
@@ -11,6 +12,7 @@ pub mod hunt;
 pub mod index;
 pub mod investigate;
 pub mod pivot;
+pub mod prune;
 pub mod rejected;
 pub mod rules;
 pub mod scan;
