@@ -494,7 +494,9 @@ fn encoded(encodings: &[IrEncoding], value: &str) -> Result<Vec<String>, SigmaEr
                 IrEncoding::Utf16 => next.push(encoding::utf16(&text, false, true)),
                 IrEncoding::Base64 => next.push(encoding::base64(bytes).into_bytes()),
                 IrEncoding::Base64Offset => {
-                    next.extend(encoding::base64_offsets(bytes).into_iter().map(String::into_bytes));
+                    next.extend(
+                        encoding::base64_offsets(bytes).into_iter().map(String::into_bytes),
+                    );
                 }
                 IrEncoding::Windash => {
                     next.extend(encoding::windash(&text)?.into_iter().map(String::into_bytes));
