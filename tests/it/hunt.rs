@@ -110,12 +110,12 @@ fn vars_of(meta: &Meta) -> Vars {
 
 /// All placeholders that the pack's tests set.
 fn test_vars() -> Vars {
-    pack::load(&Vars::new()).rules.iter().flat_map(|rule| vars_of(&rule.meta)).collect()
+    pack::load_with_tests(&Vars::new()).rules.iter().flat_map(|rule| vars_of(&rule.meta)).collect()
 }
 
 #[test]
 fn every_rule_of_the_pack_hits_and_misses_its_own_events() {
-    let set = pack::load(&test_vars());
+    let set = pack::load_with_tests(&test_vars());
     let mut wrong = Vec::new();
     for rule in &set.rules {
         let meta = &rule.meta;
@@ -152,7 +152,7 @@ fn pack_of(correlation: &str, set: &RuleSet) -> Rules {
 
 #[test]
 fn every_correlation_of_the_pack_hits_and_misses_its_own_sequences() {
-    let set = pack::load(&test_vars());
+    let set = pack::load_with_tests(&test_vars());
     let mut wrong = Vec::new();
     let options = HuntOptions { level: Level::Informational, ..HuntOptions::default() };
     for correlation in &set.correlations {
@@ -545,7 +545,7 @@ fn the_incident_is_told_without_bodies_too() {
 
 #[test]
 fn what_is_new_is_learned_from_what_is_older() {
-    let set = pack::load(&Vars::new());
+    let set = pack::load_with_tests(&Vars::new());
     let rule = set.rules.iter().find(|r| r.meta.short_id() == "secret-access-first-seen").unwrap();
     let rules = Rules {
         builtin: RuleSet { rules: vec![rule.clone()], ..RuleSet::default() },
