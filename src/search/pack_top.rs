@@ -83,39 +83,85 @@ pub fn top_of_pack(
         .map(|field| values(scope, &events, field, zone))
         .collect::<Result<Vec<_>, _>>()?;
     let times = scope.pack.times()?;
-    let mut top = Top::new();
+    // Values become numbers first: counting an event then compares numbers and allocates nothing.
+    let mut numbers: Vec<Numbers<'_>> = fields.iter().map(|_| Numbers::default()).collect();
+    let mut counts: HashMap<Vec<u32>, TopRow> = HashMap::new();
+    let mut keys: Vec<Vec<u32>> = Vec::new();
     for (at, event) in events.iter().enumerate() {
-        let list = |field: usize| lists.get(field).and_then(|l| l.get(at)).map(Vec::as_slice);
-        let mut combinations: Vec<Vec<Option<String>>> = vec![Vec::new()];
-        for field in 0..fields.len() {
-            let mut values: Vec<Option<String>> =
-                list(field).unwrap_or_default().iter().cloned().map(Some).collect();
-            values.sort_unstable();
-            values.dedup();
-            if values.is_empty() {
-                values.push(None);
-            }
-            combinations = combinations
-                .iter()
-                .flat_map(|before| {
-                    values.iter().map(move |value| {
-                        let mut key = before.clone();
-                        key.push(value.clone());
-                        key
-                    })
-                })
-                .collect();
+        let list = |field: usize| {
+            lists.get(field).and_then(|l| l.get(at)).map(Vec::as_slice).unwrap_or_default()
+        };
+        keys.truncate(1);
+        match keys.first_mut() {
+            Some(key) => key.clear(),
+            None => keys.push(Vec::with_capacity(fields.len())),
+        }
+        for (field, known) in numbers.iter_mut().enumerate() {
+            known.extend(&mut keys, list(field));
         }
         let time = times.get(*event).copied().unwrap_or(NO_TIME);
-        for key in combinations {
-            let row = top.entry(key).or_default();
+        for key in &keys {
+            let row = match counts.get_mut(key.as_slice()) {
+                Some(row) => row,
+                None => counts.entry(key.clone()).or_default(),
+            };
             row.count(time);
             if distinct.is_some() {
-                row.distinct.extend(list(fields.len()).unwrap_or_default().iter().cloned());
+                row.distinct.extend(list(fields.len()).iter().cloned());
             }
         }
     }
-    Ok(top)
+    let text = |(known, number): (&Numbers<'_>, u32)| known.text(number).map(str::to_owned);
+    Ok(counts
+        .into_iter()
+        .map(|(key, row)| (numbers.iter().zip(key).map(text).collect(), row))
+        .collect())
+}
+
+/// The values of one field, numbered from 1; 0 is no value.
+#[derive(Default)]
+struct Numbers<'v> {
+    of: HashMap<&'v str, u32>,
+    texts: Vec<&'v str>,
+}
+
+impl<'v> Numbers<'v> {
+    fn number(&mut self, text: &'v str) -> u32 {
+        if let Some(number) = self.of.get(text) {
+            return *number;
+        }
+        self.texts.push(text);
+        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.of.insert(text, number);
+        number
+    }
+
+    fn text(&self, number: u32) -> Option<&'v str> {
+        let at = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.texts.get(at).copied()
+    }
+
+    /// Adds this field's values to every combination so far, each different value once.
+    fn extend(&mut self, keys: &mut Vec<Vec<u32>>, values: &'v [String]) {
+        if let [] | [_] = values {
+            let number = values.first().map_or(0, |value| self.number(value));
+            keys.iter_mut().for_each(|key| key.push(number));
+            return;
+        }
+        let mut different: Vec<u32> = values.iter().map(|value| self.number(value)).collect();
+        different.sort_unstable();
+        different.dedup();
+        *keys = keys
+            .iter()
+            .flat_map(|before| {
+                different.iter().map(|number| {
+                    let mut key = before.clone();
+                    key.push(*number);
+                    key
+                })
+            })
+            .collect();
+    }
 }
 
 /// Counts one plain field that is one column; `None` where it is not.
