@@ -771,3 +771,23 @@ fn wrong_arguments_are_told_and_hostile_ones_are_literal() {
     let answer = run(&case, "user", &["*) OR user:alice"]);
     assert!(section(&answer, "requests").rows.is_empty());
 }
+
+/// attribution.md, rule 2: a forged status is itself a finding.
+#[test]
+fn rule_2_tampering_lists_forged_statuses() {
+    let case = written(&[event(
+        "a",
+        1,
+        "mallory",
+        serde_json::json!({"verb": "patch",
+        "objectRef": {"resource": "pods", "namespace": "ns", "name": "web",
+            "subresource": "status"},
+        "requestObject": {"status": {"podIP": "10.128.0.66"}}}),
+    )]);
+    let answer = run(&case, "tampering", &[]);
+    let forged = section(&answer, "pods/status written by somebody who may not be believed");
+    assert_eq!(column(forged, "user"), ["mallory"]);
+    assert_eq!(column(forged, "claimed_addresses"), ["10.128.0.66"]);
+    let answer = run(&case, "ip", &["10.128.0.66"]);
+    assert!(section(&answer, "owners over time").rows.is_empty());
+}
