@@ -6,10 +6,10 @@ use std::sync::mpsc::SyncSender;
 
 use crate::event::place::SourceId;
 use crate::event::time::TimeRange;
-use crate::index::build::BuildOptions;
 use crate::index::manifest::FileRow;
 use crate::index::manifest::HexBytes;
 use crate::index::manifest::SourceRow;
+use crate::index::options::BuildOptions;
 use crate::index::turn::Turn;
 use crate::source::FileEnd;
 use crate::source::History;

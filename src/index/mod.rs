@@ -12,6 +12,7 @@ pub mod error;
 mod feed;
 pub mod manifest;
 pub mod mmap;
+pub mod options;
 pub mod pack;
 pub mod prune;
 pub mod reader;
