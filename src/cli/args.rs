@@ -47,10 +47,10 @@ pub enum Command {
     Rejected(command::rejected::RejectedArgs),
     /// Checks an index against itself and against its sources
     Verify(command::verify::VerifyArgs),
-    /// Drops old events from an index
-    Prune(command::prune::PruneArgs),
     /// Names what one copy of a log has and the other lacks
     Compare(command::compare::CompareArgs),
+    /// Drops old days from an index
+    Prune(command::prune::PruneArgs),
     /// Lists every field and alias that a query can name
     Fields(command::fields::FieldsArgs),
     /// Lists every format of evidence that can be read

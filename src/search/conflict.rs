@@ -95,7 +95,7 @@ pub fn conflicts(searcher: &Searcher) -> Result<Vec<Conflict>, SearchError> {
         .into_par_iter()
         .map(|number| {
             let pack = searcher.index.pack(number)?;
-            let scope = PackScope { pack, sources: &searcher.index.sources };
+            let scope = PackScope { pack, sources: &searcher.index.sources, span: None };
             keys(scope, number as u64, &hashes)
                 .map_err(|damage| searcher.index.damaged(number, &damage).into())
         })

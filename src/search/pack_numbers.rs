@@ -63,7 +63,7 @@ fn path_numbers(pack: &Pack, paths: &[String]) -> Result<Option<Numbers>, Damage
             if !pack.has_section(section) {
                 continue;
             }
-            if pack.shapes(section)?.literal_paths.contains(path) {
+            if pack.links(section)?.literal_paths.contains(path) {
                 return Ok(None);
             }
             for column in pack.directory(section)?.at(path) {
