@@ -9,6 +9,8 @@ mod cli;
 mod corpus;
 mod coverage;
 mod fixtures;
+mod fuzz;
+mod fuzz_targets;
 mod hunt;
 mod increments;
 mod investigate;
