@@ -7,6 +7,7 @@ mod agree;
 mod cli;
 #[path = "../../benches/corpus/mod.rs"]
 mod corpus;
+mod disaster;
 mod fixtures;
 mod hunt;
 mod increments;
@@ -14,5 +15,6 @@ mod investigate;
 mod pack;
 mod pivots;
 mod questions;
+mod realdata;
 mod sigma;
 mod state;
