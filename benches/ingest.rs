@@ -27,6 +27,7 @@ use audithound::index::build::Quiet;
 use audithound::index::build::build;
 use audithound::query::parse::ParseOptions;
 use audithound::query::parse::parse;
+use audithound::search::evidence::Evidence as _;
 use audithound::search::indexed::open;
 use corpus::CorpusOptions;
 use corpus::Generated;

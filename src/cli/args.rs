@@ -49,6 +49,8 @@ pub enum Command {
     Verify(command::verify::VerifyArgs),
     /// Names what one copy of a log has and the other lacks
     Compare(command::compare::CompareArgs),
+    /// Drops old days from an index
+    Prune(command::prune::PruneArgs),
     /// Lists every field and alias that a query can name
     Fields(command::fields::FieldsArgs),
     /// Lists every format of evidence that can be read

@@ -58,6 +58,7 @@ pub fn dispatch(command: &Command, out: &mut dyn Write) -> anyhow::Result<Exit> 
         Command::Rejected(args) => command::rejected::run(args, out),
         Command::Verify(args) => command::verify::run(args, out),
         Command::Compare(args) => command::compare::run(args, out),
+        Command::Prune(args) => command::prune::run(args, out),
         Command::Fields(args) => command::fields::run(args, out),
         Command::Formats(args) => command::formats::run(args, out),
         Command::Demo(args) => command::demo::run(args, out, &run_line),

@@ -119,10 +119,15 @@ pub fn print_hits(
         limit: output.limit_asked(),
         count_all: output.count,
     };
-    let hits = evidence.search(&question, &options)?;
     if output.count {
-        writeln!(out, "{}", hits.total)?;
-    } else {
+        let count = evidence.count(&question, range)?;
+        writeln!(out, "{count}")?;
+        if count > 0 {
+            return Ok(Exit::found(true));
+        }
+    }
+    let hits = evidence.search(&question, &options)?;
+    if !output.count {
         let shown = if output.limit == 0 { usize::MAX } else { output.limit };
         let first = hits.hits.get(..shown).unwrap_or(&hits.hits);
         let columns = (!columns.is_empty()).then_some(columns.as_slice());

@@ -255,7 +255,7 @@ fn group_finding(
     let mut out = finding(run, card, &calls, suppressed);
     let mut left = run.options.events;
     for (mut group, calls) in groups {
-        group.count = calls.len() as u64;
+        group.count = calls.iter().filter(|call| !call.is_page).count() as u64;
         group.requests = calls
             .iter()
             .take(left)

@@ -16,7 +16,6 @@ use crate::ledger::observe::Observed;
 use crate::ledger::observe::PodEvent;
 use crate::ledger::observe::Source;
 use crate::ledger::observe::Step;
-use crate::ledger::usage::Use;
 use crate::search::evidence::EventId;
 
 /// A pod the evidence speaks of.
@@ -160,14 +159,14 @@ pub struct AddressLedger {
     pub balancers: BTreeMap<(String, IpAddr), String>,
     /// By cluster: networks that all pods live in.
     pub networks: BTreeMap<String, BTreeSet<Network>>,
-    node_of_address: HashMap<(String, IpAddr), String>,
-    node_of_subnet: BTreeMap<String, Vec<(Network, String)>>,
-    blocks: BTreeMap<(String, Network), BTreeMap<String, BTreeSet<String>>>,
-    pods_by_name: HashMap<PodKey, Vec<usize>>,
-    addresses_by_pod: HashMap<usize, Vec<IpAddr>>,
+    pub(super) node_of_address: HashMap<(String, IpAddr), String>,
+    pub(super) node_of_subnet: BTreeMap<String, Vec<(Network, String)>>,
+    pub(super) blocks: BTreeMap<(String, Network), BTreeMap<String, BTreeSet<String>>>,
+    pub(super) pods_by_name: HashMap<PodKey, Vec<usize>>,
+    pub(super) addresses_by_pod: HashMap<usize, Vec<IpAddr>>,
 }
 
-type PodKey = (String, String, String);
+pub(super) type PodKey = (String, String, String);
 
 /// The fold over pods' events in order of time.
 #[derive(Default)]
@@ -271,7 +270,7 @@ impl AddressLedger {
         at
     }
 
-    fn add_pod(&mut self, pod: Pod) -> usize {
+    pub(super) fn add_pod(&mut self, pod: Pod) -> usize {
         let at = self.pods.len();
         let key = (pod.cluster.clone(), pod.namespace.clone(), pod.name.clone());
         self.pods_by_name.entry(key).or_default().push(at);
@@ -430,191 +429,6 @@ impl AddressLedger {
         }
     }
 
-    /// Learns from the use of addresses what no body tells: addresses that identify nobody
-    /// (attribution.md, rule 3), node addresses and pod addresses (rule 2).
-    pub fn learn_from_use(&mut self, uses: &[Use]) {
-        let mut by_address: BTreeMap<(String, IpAddr), Vec<&Use>> = BTreeMap::new();
-        for one in
-            uses.iter().filter(|one| !crate::ledger::usage::is_aggregated(one.log.as_deref()))
-        {
-            if let Some(address) = one.address().filter(|address| !address.is_loopback()) {
-                by_address.entry((one.cluster.clone(), address)).or_default().push(one);
-            }
-        }
-        let mut single: Vec<((String, IpAddr), &Use)> = Vec::new();
-        for (key, uses) in by_address {
-            if self.node_of_address.contains_key(&key) || self.intervals.contains_key(&key) {
-                continue;
-            }
-            if self.in_pod_network(&key.0, key.1) {
-                single.extend(self.only_pod(&key, &uses).map(|one| (key.clone(), one)));
-                continue;
-            }
-            match meaning(&uses, |one| self.own_node(one)) {
-                Meaning::Shared(why) => {
-                    self.shared.entry(key).or_insert(why);
-                }
-                Meaning::Node(node) => {
-                    self.nodes
-                        .entry((key.0.clone(), node.clone()))
-                        .or_default()
-                        .inferred
-                        .insert(key.1);
-                    self.node_of_address.insert(key, node);
-                }
-                Meaning::Pods(pods) => {
-                    single.extend(pods.into_iter().map(|one| (key.clone(), one)));
-                }
-                Meaning::Nothing => {}
-            }
-        }
-        self.learn_pods(&single);
-    }
-
-    /// The use by the one pod that used an address of the pod network, unless a body gives that
-    /// pod another address, or the address lies in the network of another node.
-    fn only_pod<'u>(&self, key: &(String, IpAddr), uses: &[&'u Use]) -> Option<&'u Use> {
-        let mut bound = uses.iter().copied().filter(|one| one.pod.is_some());
-        let first = bound.next()?;
-        if bound.any(|one| one.identity() != first.identity()) {
-            return None;
-        }
-        let node = self.own_node(first);
-        let elsewhere =
-            self.subnet_node(&key.0, key.1).is_some_and(|owner| node.as_deref() != Some(owner));
-        let (namespace, name) = first.bound_pod()?;
-        let other_address = self
-            .pods_named(&key.0, namespace, name)
-            .any(|(at, pod)| pod.host_network || self.has_other_address(at, key.1));
-        (!elsewhere && !other_address).then_some(first)
-    }
-
-    /// Says whether a body gives the pod an address of the same family that is not this one.
-    pub fn has_other_address(&self, pod: usize, address: IpAddr) -> bool {
-        self.addresses_by_pod.get(&pod).is_some_and(|known| {
-            let same_family = |one: &&IpAddr| one.is_ipv4() == address.is_ipv4();
-            !known.contains(&address) && known.iter().any(|one| same_family(&one))
-        })
-    }
-
-    /// Pod addresses by their use: believed where the neighbourhood does not speak against it.
-    fn learn_pods(&mut self, single: &[((String, IpAddr), &Use)]) {
-        for ((cluster, address), one) in single {
-            if self.in_pod_network(cluster, *address) {
-                continue;
-            }
-            let (Some(node), Some(pod)) = (self.own_node(one), one.pod.clone()) else { continue };
-            let block = Network::around(*address, neighbourhood(*address));
-            self.blocks
-                .entry((cluster.clone(), block))
-                .or_default()
-                .entry(node)
-                .or_default()
-                .insert(pod);
-        }
-        // A pod has one address per family: where its token was used from two, which of them was
-        // the pod's own is not known.
-        let mut candidates: HashMap<(&str, String, bool), BTreeSet<IpAddr>> = HashMap::new();
-        for ((cluster, address), one) in single {
-            let key = (cluster.as_str(), one.identity(), address.is_ipv4());
-            candidates.entry(key).or_default().insert(*address);
-        }
-        for ((cluster, address), one) in single {
-            let key = (cluster.as_str(), one.identity(), address.is_ipv4());
-            if candidates.get(&key).is_some_and(|known| known.len() > 1)
-                || (self.knows_pod_network(cluster, *address)
-                    && !self.in_pod_network(cluster, *address))
-            {
-                continue;
-            }
-            let (Some((namespace, name)), Some(first), Some(last)) =
-                (one.bound_pod(), one.first, one.last)
-            else {
-                continue;
-            };
-            let Some(node) = self.own_node(one) else { continue };
-            if self.neighbours_of_other_node(cluster, *address, &node).is_some() {
-                continue;
-            }
-            let known = self.pods_named(cluster, namespace, name).next_back().map(|(at, _)| at);
-            if known.is_some_and(|at| self.has_other_address(at, *address)) {
-                continue;
-            }
-            let pod = known.unwrap_or_else(|| {
-                self.add_pod(Pod {
-                    cluster: cluster.clone(),
-                    namespace: namespace.to_owned(),
-                    name: name.to_owned(),
-                    uid: one.pod_uid.clone(),
-                    service_account: one
-                        .user
-                        .rsplit_once(':')
-                        .map(|(_, account)| account.to_owned()),
-                    node: Some(node),
-                    first: Some(first),
-                    ..Pod::default()
-                })
-            });
-            if known.is_none() || !self.addresses_by_pod.entry(pod).or_default().contains(address) {
-                self.addresses_by_pod.entry(pod).or_default().push(*address);
-            }
-            let intervals = self.intervals.entry((cluster.clone(), *address)).or_default();
-            let until = Some((Timestamp(last.0 + 1), Ending::Reused));
-            match intervals.iter_mut().find(|interval| interval.pod == pod) {
-                Some(interval) => {
-                    interval.since = interval.since.min(first);
-                    interval.until = interval.until.max_by_time(until);
-                }
-                None => intervals.push(Interval {
-                    pod,
-                    since: first,
-                    until,
-                    sources: BTreeSet::from([Source::Use]),
-                    proof: Vec::new(),
-                }),
-            }
-            intervals.sort_by_key(|interval| (interval.since, interval.pod));
-        }
-    }
-
-    /// The node an identity belongs to: what its token says, else where its pod was bound.
-    pub fn own_node(&self, one: &Use) -> Option<String> {
-        if let Some(node) = one.own_node() {
-            return Some(node.to_owned());
-        }
-        let (namespace, name) = one.bound_pod()?;
-        let (_, pod) = self.pods_named(&one.cluster, namespace, name).rev().find(|(_, pod)| {
-            one.pod_uid.is_none() || pod.uid.is_none() || pod.uid == one.pod_uid
-        })?;
-        pod.node.clone()
-    }
-
-    /// The one node, not `own`, whose pods fill the neighbourhood of `address` while `own`'s pods
-    /// live elsewhere; only where no network is known from bodies.
-    pub fn neighbours_of_other_node(
-        &self,
-        cluster: &str,
-        address: IpAddr,
-        own: &str,
-    ) -> Option<&str> {
-        if self.networks.get(cluster).is_some_and(|networks| !networks.is_empty()) {
-            return None;
-        }
-        let block = Network::around(address, neighbourhood(address));
-        let here = self.blocks.get(&(cluster.to_owned(), block))?;
-        if here.get(own).map_or(0, BTreeSet::len) > 1 {
-            return None;
-        }
-        let own_lives_elsewhere = self.blocks.iter().any(|((of, other), nodes)| {
-            of == cluster && *other != block && nodes.get(own).is_some_and(|pods| pods.len() > 1)
-        });
-        let mut others = here.iter().filter(|(node, _)| *node != own);
-        match (others.next(), others.next()) {
-            (Some((node, pods)), None) if pods.len() > 1 && own_lives_elsewhere => Some(node),
-            _ => None,
-        }
-    }
-
     /// Says whether an address lies in a network that the evidence names as one of pods.
     pub fn in_pod_network(&self, cluster: &str, address: IpAddr) -> bool {
         self.networks.get(cluster).is_some_and(|all| all.iter().any(|n| n.contains(address)))
@@ -647,165 +461,4 @@ impl AddressLedger {
     pub fn intervals_of(&self, cluster: &str, address: IpAddr) -> &[Interval] {
         self.intervals.get(&(cluster.to_owned(), address)).map_or(&[], Vec::as_slice)
     }
-
-    /// Whom the address stood for at `time`.
-    pub fn owner_at(&self, cluster: &str, address: IpAddr, time: Timestamp) -> Owner<'_> {
-        if address.is_loopback() {
-            return Owner::Loopback;
-        }
-        let key = (cluster.to_owned(), address);
-        let mut held = self.intervals.get(&key).into_iter().flatten().rev();
-        // The latest start wins where two intervals overlap.
-        if let Some(interval) = held.find(|interval| interval.holds_at(time)) {
-            if let Some(pod) = self.pods.get(interval.pod) {
-                return Owner::Pod(pod, interval);
-            }
-        }
-        if let Some(why) = self.shared.get(&key) {
-            return Owner::Shared(why);
-        }
-        if let Some(node) = self.node_of_address.get(&key) {
-            return Owner::Node(node);
-        }
-        if let Some(service) = self.balancers.get(&key) {
-            return Owner::Balancer(service);
-        }
-        if self.in_pod_network(cluster, address) || self.intervals.contains_key(&key) {
-            return Owner::PodNetwork { node: self.subnet_node(cluster, address) };
-        }
-        Owner::Unknown
-    }
-
-    /// Pods that were on `node` at `time` as far as the evidence shows: the candidates behind a
-    /// node's address.
-    pub fn pods_on(&self, cluster: &str, node: &str, time: Timestamp) -> Vec<&Pod> {
-        self.pods
-            .iter()
-            .filter(|pod| pod.cluster == cluster && pod.node.as_deref() == Some(node))
-            .filter(|pod| pod.first.is_none_or(|first| first <= time))
-            .filter(|pod| pod.ended.is_none_or(|(ended, _)| time < ended))
-            .collect()
-    }
-
-    /// All addresses a pod had.
-    pub fn addresses_of(&self, pod: usize) -> Vec<(IpAddr, &Interval)> {
-        let Some(cluster) = self.pods.get(pod).map(|pod| pod.cluster.as_str()) else {
-            return Vec::new();
-        };
-        self.addresses_by_pod
-            .get(&pod)
-            .into_iter()
-            .flatten()
-            .flat_map(|address| {
-                self.intervals_of(cluster, *address).iter().map(|one| (*address, one))
-            })
-            .filter(|(_, interval)| interval.pod == pod)
-            .collect()
-    }
-
-    /// All clusters that anything is known about.
-    pub fn clusters(&self) -> BTreeSet<&str> {
-        let nodes = self.nodes.keys().map(|(cluster, _)| cluster.as_str());
-        let pods = self.pods.iter().map(|pod| pod.cluster.as_str());
-        nodes.chain(pods).chain(self.networks.keys().map(String::as_str)).collect()
-    }
-
-    /// One phrase on whom the address stood for at `time`, with what may not be concluded.
-    pub fn describe(&self, cluster: &str, address: IpAddr, time: Timestamp) -> String {
-        match self.owner_at(cluster, address, time) {
-            Owner::Pod(pod, _) => format!("pod {}", pod.title()),
-            Owner::Node(node) => format!("node {node}, pod not identifiable"),
-            Owner::Shared(why) => format!("shared, identifies nobody ({why})"),
-            Owner::Balancer(service) => format!("load balancer of {service}, identifies nobody"),
-            Owner::PodNetwork { node: Some(node) } => {
-                format!("pod network of node {node}, owner not known at that moment")
-            }
-            Owner::PodNetwork { node: None } => {
-                "pod network, owner not known at that moment".to_owned()
-            }
-            Owner::Loopback => "the API server's own host".to_owned(),
-            Owner::Unknown => "not known".to_owned(),
-        }
-    }
-}
-
-trait LaterEnd {
-    fn max_by_time(self, other: Self) -> Self;
-}
-
-impl LaterEnd for Option<(Timestamp, Ending)> {
-    fn max_by_time(self, other: Self) -> Self {
-        match (self, other) {
-            (Some(a), Some(b)) => Some(if b.0 > a.0 { b } else { a }),
-            // No end is the latest end.
-            _ => None,
-        }
-    }
-}
-
-/// Length of the prefix of a neighbourhood of pods, where no mask is known.
-fn neighbourhood(address: IpAddr) -> u8 {
-    if address.is_ipv4() { 24 } else { 64 }
-}
-
-enum Meaning<'u> {
-    Shared(String),
-    Node(String),
-    Pods(Vec<&'u Use>),
-    Nothing,
-}
-
-/// What it means that these identities used one address.
-fn meaning<'u>(uses: &[&'u Use], own_node: impl Fn(&Use) -> Option<String>) -> Meaning<'u> {
-    let mut identities: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut kubelets: BTreeSet<&str> = BTreeSet::new();
-    for one in uses {
-        if let Some(node) = own_node(one) {
-            identities.entry(node).or_default().insert(one.identity());
-        }
-        kubelets.extend(one.user.strip_prefix("system:node:"));
-    }
-    if kubelets.len() > 1 {
-        return Meaning::Shared(format!("used by the kubelets of {} nodes", kubelets.len()));
-    }
-    let mut counts: Vec<(usize, String)> =
-        identities.iter().map(|(node, who)| (who.len(), node.clone())).collect();
-    counts.sort_by(|a, b| b.cmp(a));
-    match (counts.first(), counts.get(1)) {
-        (None, _) => Meaning::Nothing,
-        // One stranger among many of one node: the address is that node's, the stranger is not.
-        (Some((most, node)), Some(_))
-            if *most >= 3 && counts.iter().skip(1).map(|(n, _)| n).sum::<usize>() == 1 =>
-        {
-            Meaning::Node(node.clone())
-        }
-        (Some(_), Some(_)) => {
-            Meaning::Shared(format!("used by identities of {} nodes", counts.len()))
-        }
-        (Some((_, node)), None) => {
-            let kubelet = kubelets.contains(node.as_str());
-            if kubelet || pods_at_once(uses) {
-                Meaning::Node(node.clone())
-            } else {
-                Meaning::Pods(uses.iter().copied().filter(|one| one.pod.is_some()).collect())
-            }
-        }
-    }
-}
-
-/// Says whether two pods used the address at overlapping times, which no pod address allows.
-fn pods_at_once(uses: &[&Use]) -> bool {
-    let mut spans: BTreeMap<String, (Timestamp, Timestamp)> = BTreeMap::new();
-    for one in uses.iter().filter(|one| one.pod.is_some()) {
-        if let (Some(first), Some(last)) = (one.first, one.last) {
-            let span = spans.entry(one.identity()).or_insert((first, last));
-            *span = (span.0.min(first), span.1.max(last));
-        }
-    }
-    let mut spans: Vec<(Timestamp, Timestamp)> = spans.into_values().collect();
-    spans.sort_unstable();
-    spans.windows(2).any(|pair| match pair {
-        [(_, end), (start, _)] => start <= end,
-        _ => false,
-    })
 }

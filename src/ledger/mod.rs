@@ -7,8 +7,11 @@
 pub mod address;
 pub mod credential;
 pub mod judge;
+pub mod learn;
 pub mod network;
 pub mod observe;
+mod observe_others;
+pub mod owner;
 pub mod pod_networks;
 pub mod question;
 pub mod reason;

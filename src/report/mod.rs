@@ -7,8 +7,8 @@
 
 pub mod embed;
 pub mod error;
-pub mod hunt;
 pub mod hits;
+pub mod hunt;
 pub mod pretty;
 pub mod reference;
 pub mod renderer;

@@ -123,6 +123,15 @@ pub trait Evidence: Sync {
         questions.par_iter().map(|question| self.search(question, options)).collect()
     }
 
+    /// Returns how many events match.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    fn count(&self, question: &QueryAst, range: TimeRange) -> Result<u64, SearchError> {
+        let options = SearchOptions { range, ..SearchOptions::default() };
+        Ok(self.search(question, &options)?.total)
+    }
+
     /// Returns an event with its bytes.
     ///
     /// # Errors

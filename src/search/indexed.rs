@@ -33,7 +33,10 @@ use crate::search::evidence::StoredEvent;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::matching;
 use crate::search::pack_eval::origin;
+use crate::search::pack_top::NumberTop;
 use crate::search::pack_top::TopRow;
+use crate::search::pack_top::by_numbers;
+use crate::search::pack_top::merge_numbers;
 use crate::search::pack_top::top_of_pack;
 use crate::search::pack_values::values;
 use crate::search::question::Question;
@@ -120,7 +123,9 @@ impl Searcher {
     }
 
     fn pack(&self, number: usize) -> Result<PackScope<'_>, SearchError> {
-        Ok(PackScope { pack: self.index.pack(number)?, sources: &self.index.sources })
+        let row = self.index.manifest.packs.get(number);
+        let span = row.filter(|row| !row.untimed).and_then(|row| row.first.zip(row.last));
+        Ok(PackScope { pack: self.index.pack(number)?, sources: &self.index.sources, span })
     }
 
     /// Packs that can hold an event of a range, by number.
@@ -168,16 +173,6 @@ impl Searcher {
             .collect()
     }
 
-    /// Returns how many events match.
-    ///
-    /// # Errors
-    /// As [`Evidence::search`].
-    pub fn count(&self, ast: &QueryAst, range: TimeRange) -> Result<u64, SearchError> {
-        let question = self.question(ast, range)?;
-        let packs = self.packs_of(range);
-        Ok(self.ask(&packs, &question, |_, _, bits| Ok(bits.count()))?.into_iter().sum())
-    }
-
     /// Finds the candidates in the order of time, as many as the limit can need.
     fn candidates(
         &self,
@@ -203,6 +198,9 @@ impl Searcher {
         let mut asked = 0;
         for some in packs.chunks(batch) {
             let answers = self.ask(some, question, |number, scope, bits| {
+                if bits.is_empty() {
+                    return Ok(Vec::new());
+                }
                 let times = scope.pack.times()?;
                 let own: Vec<Candidate> = bits
                     .iter()
@@ -401,6 +399,12 @@ impl Evidence for Searcher {
         Ok(Hits { hits, total, notes: self.notes(question)? })
     }
 
+    fn count(&self, question: &QueryAst, range: TimeRange) -> Result<u64, SearchError> {
+        let ready = self.question(question, range)?;
+        let packs = self.packs_of(range);
+        Ok(self.ask(&packs, &ready, |_, _, bits| Ok(bits.count()))?.into_iter().sum())
+    }
+
     fn fetch(&self, id: EventId) -> Result<StoredEvent, SearchError> {
         let mut events = self.fetch_many(&[id])?;
         events.pop().ok_or_else(|| SearchError::Question("there is no such event".to_owned()))
@@ -460,6 +464,17 @@ impl Evidence for Searcher {
         min: u64,
     ) -> Result<Vec<FacetRow>, SearchError> {
         let ready = self.question(question, range)?;
+        if let ([field], None) = (fields, distinct) {
+            let answers = self.ask(&self.packs_of(range), &ready, |_, scope, bits| {
+                by_numbers(scope, &bits, field)
+            })?;
+            let answers: Option<Vec<NumberTop>> = answers.into_iter().collect();
+            if let Some(mut rows) = answers.and_then(merge_numbers) {
+                rows.retain(|row| row.count >= min);
+                rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.values.cmp(&b.values)));
+                return Ok(rows);
+            }
+        }
         let answers = self.ask(&self.packs_of(range), &ready, |_, scope, bits| {
             top_of_pack(scope, &bits, fields, distinct, self.zone)
         })?;

@@ -13,6 +13,7 @@ use crate::event::field::Field;
 use crate::event::json::Tape;
 use crate::event::place::Flag;
 use crate::event::place::Origin;
+use crate::event::time::TimeRange;
 use crate::event::time::Timestamp;
 use crate::event::zone::Zone;
 use crate::index::pack::build::META_CLUSTER;
@@ -48,6 +49,8 @@ pub struct PackScope<'p> {
     pub pack: &'p Pack,
     /// Names of all sources of the index, by number.
     pub sources: &'p [String],
+    /// Time of its first and last event, where all have one.
+    pub span: Option<(i64, i64)>,
 }
 
 /// Returns the matching events of a pack, without regard to time where `range` covers it all.
@@ -57,10 +60,13 @@ pub struct PackScope<'p> {
 pub fn matching(scope: PackScope<'_>, question: &Question) -> Result<Bits> {
     let pack = scope.pack;
     let mut mask = Bits::all(pack.len());
-    if question.range.since.is_some() || question.range.until.is_some() {
+    let range = question.range;
+    let inside = |time| range.contains(Some(Timestamp(time)));
+    let all_inside = scope.span.is_some_and(|(first, last)| inside(first) && inside(last));
+    if range != TimeRange::ALL && !all_inside {
         mask = Bits::none(pack.len());
         for (event, time) in pack.times()?.iter().enumerate() {
-            if *time != NO_TIME && question.range.contains(Some(Timestamp(*time))) {
+            if *time != NO_TIME && inside(*time) {
                 mask.set(event);
             }
         }
@@ -293,7 +299,7 @@ impl Eval<'_> {
     fn literals(&self, path: &str, accepts: impl Fn(Known) -> bool, bits: &mut Bits) -> Result<()> {
         for section in sections_of(path) {
             if self.pack().has_section(section)
-                && self.pack().shapes(section)?.literal_paths.contains(path)
+                && self.pack().links(section)?.literal_paths.contains(path)
             {
                 self.known_in(section, path, &accepts, bits)?;
             }
@@ -479,7 +485,7 @@ impl Eval<'_> {
             _ => {
                 for event in mask.iter() {
                     let time = times.get(event).copied().unwrap_or(NO_TIME);
-                    if time != NO_TIME && test.test.accepts(&Timestamp(time).to_rfc3339()) {
+                    if time != NO_TIME && test.test.accepts_time(Timestamp(time)) {
                         bits.set(event);
                     }
                 }

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::event::field::Field;
 use crate::event::field::Reading;
+use crate::event::json::decode;
 use crate::event::time::Timestamp;
 use crate::event::zone::Zone;
+use crate::index::pack::column::Dict;
 use crate::index::pack::view::NO_TIME;
 use crate::index::pack::wire::Damage;
 use crate::search::bits::Bits;
 use crate::search::evidence::FacetRow;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::sections_of;
-use crate::search::pack_values::value_text;
 use crate::search::pack_values::values;
 
 /// What is counted for one combination of values.
@@ -70,11 +73,6 @@ pub fn top_of_pack(
     if bits.is_empty() {
         return Ok(Top::new());
     }
-    if let ([field], None) = (fields, distinct) {
-        if let Some(top) = by_numbers(scope, bits, field)? {
-            return Ok(top);
-        }
-    }
     let events: Vec<usize> = bits.iter().collect();
     let mut asked: Vec<&Field> = fields.iter().collect();
     asked.extend(distinct);
@@ -83,43 +81,145 @@ pub fn top_of_pack(
         .map(|field| values(scope, &events, field, zone))
         .collect::<Result<Vec<_>, _>>()?;
     let times = scope.pack.times()?;
-    let mut top = Top::new();
+    // Values become numbers first: counting an event then compares numbers and allocates nothing.
+    let mut numbers: Vec<Numbers<'_>> = fields.iter().map(|_| Numbers::default()).collect();
+    let mut counts: HashMap<Vec<u32>, TopRow> = HashMap::new();
+    let mut keys: Vec<Vec<u32>> = Vec::new();
     for (at, event) in events.iter().enumerate() {
-        let list = |field: usize| lists.get(field).and_then(|l| l.get(at)).map(Vec::as_slice);
-        let mut combinations: Vec<Vec<Option<String>>> = vec![Vec::new()];
-        for field in 0..fields.len() {
-            let mut values: Vec<Option<String>> =
-                list(field).unwrap_or_default().iter().cloned().map(Some).collect();
-            values.sort_unstable();
-            values.dedup();
-            if values.is_empty() {
-                values.push(None);
-            }
-            combinations = combinations
-                .iter()
-                .flat_map(|before| {
-                    values.iter().map(move |value| {
-                        let mut key = before.clone();
-                        key.push(value.clone());
-                        key
-                    })
-                })
-                .collect();
+        let list = |field: usize| {
+            lists.get(field).and_then(|l| l.get(at)).map(Vec::as_slice).unwrap_or_default()
+        };
+        keys.truncate(1);
+        match keys.first_mut() {
+            Some(key) => key.clear(),
+            None => keys.push(Vec::with_capacity(fields.len())),
+        }
+        for (field, known) in numbers.iter_mut().enumerate() {
+            known.extend(&mut keys, list(field));
         }
         let time = times.get(*event).copied().unwrap_or(NO_TIME);
-        for key in combinations {
-            let row = top.entry(key).or_default();
+        for key in &keys {
+            let row = match counts.get_mut(key.as_slice()) {
+                Some(row) => row,
+                None => counts.entry(key.clone()).or_default(),
+            };
             row.count(time);
             if distinct.is_some() {
-                row.distinct.extend(list(fields.len()).unwrap_or_default().iter().cloned());
+                row.distinct.extend(list(fields.len()).iter().cloned());
             }
         }
     }
-    Ok(top)
+    let text = |(known, number): (&Numbers<'_>, u32)| known.text(number).map(str::to_owned);
+    Ok(counts
+        .into_iter()
+        .map(|(key, row)| (numbers.iter().zip(key).map(text).collect(), row))
+        .collect())
+}
+
+/// The values of one field, numbered from 1; 0 is no value.
+#[derive(Default)]
+struct Numbers<'v> {
+    of: HashMap<&'v str, u32>,
+    texts: Vec<&'v str>,
+}
+
+impl<'v> Numbers<'v> {
+    fn number(&mut self, text: &'v str) -> u32 {
+        if let Some(number) = self.of.get(text) {
+            return *number;
+        }
+        self.texts.push(text);
+        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.of.insert(text, number);
+        number
+    }
+
+    fn text(&self, number: u32) -> Option<&'v str> {
+        let at = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.texts.get(at).copied()
+    }
+
+    /// Adds this field's values to every combination so far, each different value once.
+    fn extend(&mut self, keys: &mut Vec<Vec<u32>>, values: &'v [String]) {
+        if let [] | [_] = values {
+            let number = values.first().map_or(0, |value| self.number(value));
+            keys.iter_mut().for_each(|key| key.push(number));
+            return;
+        }
+        let mut different: Vec<u32> = values.iter().map(|value| self.number(value)).collect();
+        different.sort_unstable();
+        different.dedup();
+        *keys = keys
+            .iter()
+            .flat_map(|before| {
+                different.iter().map(|number| {
+                    let mut key = before.clone();
+                    key.push(*number);
+                    key
+                })
+            })
+            .collect();
+    }
+}
+
+/// Counts of one pack by the numbers of one column.
+#[derive(Debug)]
+pub struct NumberTop {
+    dict: Option<Arc<Dict>>,
+    /// Number of the value and its count, for values that occur.
+    rows: Vec<(u32, Count)>,
+    /// Events without a value.
+    none: Count,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    events: u64,
+    first: i64,
+    last: i64,
+}
+
+impl Count {
+    const NONE: Count = Count { events: 0, first: i64::MAX, last: i64::MIN };
+
+    fn add(&mut self, time: i64) {
+        self.events += 1;
+        if time != NO_TIME {
+            self.first = self.first.min(time);
+            self.last = self.last.max(time);
+        }
+    }
+
+    fn merge(&mut self, other: &Count) {
+        self.events += other.events;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+
+    fn into_facet(self, value: Option<String>) -> FacetRow {
+        let timed = self.first <= self.last;
+        FacetRow {
+            values: vec![value],
+            count: self.events,
+            first: timed.then_some(Timestamp(self.first)),
+            last: timed.then_some(Timestamp(self.last)),
+        }
+    }
 }
 
 /// Counts one plain field that is one column; `None` where it is not.
-fn by_numbers(scope: PackScope<'_>, bits: &Bits, field: &Field) -> Result<Option<Top>, Damage> {
+///
+/// # Errors
+/// On damage.
+pub fn by_numbers(
+    scope: PackScope<'_>,
+    bits: &Bits,
+    field: &Field,
+) -> Result<Option<NumberTop>, Damage> {
+    let mut top = NumberTop { dict: None, rows: Vec::new(), none: Count::NONE };
+    if bits.is_empty() {
+        return Ok(Some(top));
+    }
     let pack = scope.pack;
     let Reading::AnyOf(paths) = field.reading() else { return Ok(None) };
     let [path] = paths.as_slice() else { return Ok(None) };
@@ -131,7 +231,7 @@ fn by_numbers(scope: PackScope<'_>, bits: &Bits, field: &Field) -> Result<Option
         if !pack.has_section(section) {
             continue;
         }
-        if pack.shapes(section)?.literal_paths.contains(path) {
+        if pack.links(section)?.literal_paths.contains(path) {
             return Ok(None);
         }
         for at in pack.directory(section)?.at(path) {
@@ -142,38 +242,67 @@ fn by_numbers(scope: PackScope<'_>, bits: &Bits, field: &Field) -> Result<Option
         }
     }
     let times = pack.times()?;
-    let mut top = Top::new();
     let mut none = bits.clone();
     if let Some((section, column)) = column {
         let dict = pack.dict(section, column)?;
-        let mut rows: Vec<TopRow> = vec![TopRow::default(); dict.len()];
-        let mut last: Vec<usize> = vec![usize::MAX; dict.len()];
+        let mut counts: Vec<(Count, usize)> = vec![(Count::NONE, usize::MAX); dict.len()];
         pack.occurrences(section, column, |event, id| {
-            if bits.has(event) {
-                none.unset(event);
-                let at = id as usize;
-                if let (Some(row), Some(last)) = (rows.get_mut(at), last.get_mut(at)) {
-                    if *last != event {
-                        *last = event;
-                        row.count(times.get(event).copied().unwrap_or(NO_TIME));
-                    }
+            if !bits.has(event) {
+                return;
+            }
+            none.unset(event);
+            if let (Some((count, last)), Some(time)) =
+                (counts.get_mut(id as usize), times.get(event))
+            {
+                // A value that stands twice in one event counts once.
+                if *last != event {
+                    *last = event;
+                    count.add(*time);
                 }
             }
         })?;
-        for (id, row) in rows.into_iter().enumerate().filter(|(_, row)| row.events > 0) {
-            let key = vec![Some(value_text(&dict, id as u32))];
-            if top.insert(key, row).is_some() {
-                // Two spellings of one text, perhaps in one event: counted the plain way.
-                return Ok(None);
+        let counts = counts.into_iter().enumerate();
+        top.rows = counts
+            .filter(|(_, (count, _))| count.events > 0)
+            .map(|(id, (count, _))| (id as u32, count))
+            .collect();
+        top.dict = Some(dict);
+    }
+    for event in none.iter() {
+        top.none.add(times.get(event).copied().unwrap_or(NO_TIME));
+    }
+    Ok(Some(top))
+}
+
+/// Adds up the counts of packs; `None` where one value is spelt in two ways, which may stand in
+/// one event: that is counted the plain way.
+pub fn merge_numbers(tops: Vec<NumberTop>) -> Option<Vec<FacetRow>> {
+    let mut all: HashMap<Vec<u8>, Count> = HashMap::new();
+    let mut none = Count::NONE;
+    for top in &tops {
+        none.merge(&top.none);
+        let Some(dict) = &top.dict else { continue };
+        for (id, count) in &top.rows {
+            let value = dict.get(*id);
+            match all.get_mut(&*value) {
+                Some(sum) => sum.merge(count),
+                None => {
+                    all.insert(value.into_owned(), *count);
+                }
             }
         }
     }
-    if !none.is_empty() {
-        let mut row = TopRow::default();
-        for event in none.iter() {
-            row.count(times.get(event).copied().unwrap_or(NO_TIME));
+    let mut seen: HashSet<String> = HashSet::with_capacity(all.len());
+    let mut rows = Vec::with_capacity(all.len() + 1);
+    for (value, count) in all {
+        let text = decode(&value, memchr::memchr(b'\\', &value).is_some()).into_owned();
+        if !seen.insert(text.clone()) {
+            return None;
         }
-        top.insert(vec![None], row);
+        rows.push(count.into_facet(Some(text)));
     }
-    Ok(Some(top))
+    if none.events > 0 {
+        rows.push(none.into_facet(None));
+    }
+    Some(rows)
 }

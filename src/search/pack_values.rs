@@ -120,7 +120,7 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Option<Lists
         if !pack.has_section(section) {
             continue;
         }
-        if pack.shapes(section)?.literal_paths.contains(path) {
+        if pack.links(section)?.literal_paths.contains(path) {
             return Ok(None);
         }
         for column in pack.directory(section)?.at(path) {

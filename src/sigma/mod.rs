@@ -6,6 +6,7 @@ mod encoding;
 pub mod error;
 pub mod feasible;
 pub mod fields;
+mod leaf;
 pub mod logsource;
 mod lower;
 pub mod rule;

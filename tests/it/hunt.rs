@@ -110,12 +110,12 @@ fn vars_of(meta: &Meta) -> Vars {
 
 /// All placeholders that the pack's tests set.
 fn test_vars() -> Vars {
-    pack::load(&Vars::new()).rules.iter().flat_map(|rule| vars_of(&rule.meta)).collect()
+    pack::load_with_tests(&Vars::new()).rules.iter().flat_map(|rule| vars_of(&rule.meta)).collect()
 }
 
 #[test]
 fn every_rule_of_the_pack_hits_and_misses_its_own_events() {
-    let set = pack::load(&test_vars());
+    let set = pack::load_with_tests(&test_vars());
     let mut wrong = Vec::new();
     for rule in &set.rules {
         let meta = &rule.meta;
@@ -152,7 +152,7 @@ fn pack_of(correlation: &str, set: &RuleSet) -> Rules {
 
 #[test]
 fn every_correlation_of_the_pack_hits_and_misses_its_own_sequences() {
-    let set = pack::load(&test_vars());
+    let set = pack::load_with_tests(&test_vars());
     let mut wrong = Vec::new();
     let options = HuntOptions { level: Level::Informational, ..HuntOptions::default() };
     for correlation in &set.correlations {
@@ -545,7 +545,7 @@ fn the_incident_is_told_without_bodies_too() {
 
 #[test]
 fn what_is_new_is_learned_from_what_is_older() {
-    let set = pack::load(&Vars::new());
+    let set = pack::load_with_tests(&Vars::new());
     let rule = set.rules.iter().find(|r| r.meta.short_id() == "secret-access-first-seen").unwrap();
     let rules = Rules {
         builtin: RuleSet { rules: vec![rule.clone()], ..RuleSet::default() },
@@ -606,4 +606,45 @@ fn index_and_scan_hunt_alike() {
         }
         assert_eq!(value, other, "{key}");
     }
+}
+
+#[test]
+fn the_command_exits_as_it_says() {
+    let Some(path) = shared("realdata/ralvares-security-demos/audit.log") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("index");
+    let run = |arguments: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_audithound"))
+            .env("AUDITHOUND_INDEX", &dir)
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    assert!(run(&["index", path.to_str().unwrap()]).status.success());
+    let found = run(&["hunt", "--format", "json", "--events", "2"]);
+    assert_eq!(found.status.code(), Some(0));
+    let report: Value = serde_json::from_slice(&found.stdout).unwrap();
+    for finding in report["findings"].as_array().unwrap() {
+        assert!(finding["events"].as_array().unwrap().len() <= 2);
+        assert!(finding["events_total"].as_u64().unwrap() >= 1);
+        assert!(finding["events"][0]["auditID"].as_str().is_some_and(|id| !id.is_empty()));
+    }
+    assert_eq!(run(&["hunt", "--fail-on", "high"]).status.code(), Some(1));
+    let tagged = run(&["hunt", "--tag", "attack.t1053.007", "--fail-on", "low"]);
+    assert_eq!(tagged.status.code(), Some(0));
+    assert_eq!(run(&["hunt", "--level", "loud"]).status.code(), Some(2));
+    assert_eq!(run(&["hunt", "--rules", "/nowhere"]).status.code(), Some(2));
+    let lint = |text: &str| {
+        let file = folder.path().join("rule.yml");
+        std::fs::write(&file, text).unwrap();
+        run(&["rules", "lint", file.to_str().unwrap()]).status.code()
+    };
+    assert_eq!(lint(GETS), Some(0));
+    assert_eq!(lint(&GETS.replace("kubernetes", "windows")), Some(1));
+    assert_eq!(lint(&GETS.replace("verb", "EventID")), Some(1));
+    assert_eq!(lint(&many(false).replace("[gets]", "[nobody]")), Some(1));
+    assert_eq!(lint("a: ["), Some(2));
+    let list: Value =
+        serde_json::from_slice(&run(&["rules", "list", "--format", "json"]).stdout).unwrap();
+    assert!(list.as_array().unwrap().len() >= 182, "150 hunts and 32 correlations");
 }

@@ -7,6 +7,7 @@ mod agree;
 mod cli;
 #[path = "../../benches/corpus/mod.rs"]
 mod corpus;
+mod coverage;
 mod disaster;
 mod fixtures;
 mod hunt;

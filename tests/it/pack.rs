@@ -19,7 +19,7 @@ use serde_json::Value;
 /// Placeholders have no values in the program; the pack's own tests bring some.
 fn vars() -> Vars {
     let mut vars = Vars::new();
-    for rule in pack::load(&Vars::new()).rules {
+    for rule in pack::load_with_tests(&Vars::new()).rules {
         let Some(own) = rule.meta.own("placeholders").and_then(Value::as_object) else { continue };
         for (name, values) in own {
             let values = values.as_array().unwrap().iter();
@@ -53,7 +53,7 @@ fn with_its_rules(whole: &RuleSet, correlation: &Correlation) -> RuleSet {
 
 #[test]
 fn every_hunt_of_the_catalogue_is_there() {
-    let set = pack::load(&vars());
+    let set = pack::load_with_tests(&vars());
     let metas: Vec<&Meta> =
         set.rules.iter().map(|r| &r.meta).chain(set.correlations.iter().map(|c| &c.meta)).collect();
     let numbers: BTreeSet<u64> =
@@ -68,7 +68,7 @@ fn every_hunt_of_the_catalogue_is_there() {
 #[test]
 fn every_rule_finds_its_hits_and_leaves_its_misses() {
     let mut failed = Vec::new();
-    for rule in pack::load(&vars()).rules {
+    for rule in pack::load_with_tests(&vars()).rules {
         let (hits, misses) = (examples(&rule.meta, "hit"), examples(&rule.meta, "miss"));
         if !is_base(&rule.meta) {
             assert!(!hits.is_empty() && !misses.is_empty(), "{}", rule.meta.file);
@@ -87,7 +87,7 @@ fn every_rule_finds_its_hits_and_leaves_its_misses() {
 
 #[test]
 fn every_correlation_finds_its_sequences_and_leaves_the_others() {
-    let whole = pack::load(&vars());
+    let whole = pack::load_with_tests(&vars());
     let options = HuntOptions { level: Level::Informational, ..HuntOptions::default() };
     let mut failed = Vec::new();
     for correlation in &whole.correlations {

@@ -464,3 +464,330 @@ fn rule_19_without_bodies_the_address_is_undecidable_and_nobody_innocent_is_susp
     let privileged = run(&case, "privileged", &[]);
     assert!(column(section(&privileged, "requests"), "name").contains(&"visa-processor".into()));
 }
+
+/// Events written for one test, one JSON object each.
+fn written(events: &[serde_json::Value]) -> Case {
+    let text: String = events.iter().map(|event| format!("{event}\n")).collect();
+    let evidence = MemoryEvidence::from_lines("test.log", &text);
+    assert_eq!(evidence.len(), events.len());
+    let ledgers = Ledgers::build(&evidence).unwrap();
+    Case { evidence, ledgers }
+}
+
+/// A request; `more` is laid over it.
+fn event(id: &str, second: u32, user: &str, more: serde_json::Value) -> serde_json::Value {
+    let time = format!("2025-07-02T10:00:{second:02}.000000Z");
+    let mut event = serde_json::json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "RequestResponse",
+        "auditID": id, "stage": "ResponseComplete", "requestURI": "/x", "verb": "get",
+        "user": {"username": user, "groups": []}, "sourceIPs": ["192.0.2.1"],
+        "userAgent": "oc/4.20", "responseStatus": {"code": 200},
+        "requestReceivedTimestamp": time, "stageTimestamp": time,
+        "annotations": {"authorization.k8s.io/decision": "allow"},
+    });
+    for (key, value) in more.as_object().unwrap() {
+        event[key] = value.clone();
+    }
+    event
+}
+
+#[test]
+fn rule_4_an_address_that_is_only_claimed_stands_apart() {
+    let case = written(&[
+        event("a", 1, "alice", serde_json::json!({"sourceIPs": ["10.0.0.9", "192.0.2.1"]})),
+        event("b", 2, "bob", serde_json::json!({"sourceIPs": ["10.0.0.9"]})),
+    ]);
+    let answer = run(&case, "ip", &["10.0.0.9"]);
+    assert_eq!(column(section(&answer, "requests"), "user"), ["bob"]);
+    assert_eq!(column(section(&answer, "requests that only claim it"), "user"), ["alice"]);
+    assert_eq!(column(section(&answer, "identities"), "user"), ["bob"]);
+}
+
+#[test]
+fn rule_8_a_login_is_one_session() {
+    let decision = |id, second, decision: &str, code: i64| {
+        event(
+            id,
+            second,
+            "system:anonymous",
+            serde_json::json!({
+            "requestURI": "/oauth/authorize?client_id=x",
+            "responseStatus": {"code": code},
+            "annotations": {"authentication.openshift.io/decision": decision,
+                "authentication.openshift.io/username": "alice"}}),
+        )
+    };
+    let case = written(&[
+        decision("a", 1, "deny", 401),
+        decision("b", 3, "allow", 302),
+        event(
+            "c",
+            4,
+            "system:serviceaccount:openshift-authentication:oauth-openshift",
+            serde_json::json!({"verb": "create",
+                "objectRef": {"resource": "oauthaccesstokens", "name": "sha256~x"},
+                "requestObject": {"userName": "alice", "clientName": "cli", "expiresIn": 86400}}),
+        ),
+        event("d", 5, "alice", serde_json::json!({"objectRef": {"resource": "pods"}})),
+        event("e", 6, "alice", serde_json::json!({"objectRef": {"resource": "secrets"}})),
+        event("f", 7, "bob", serde_json::json!({})),
+    ]);
+    let answer = run(&case, "login", &["alice"]);
+    assert_eq!(column(section(&answer, "decisions"), "decision"), ["deny", "allow"]);
+    let sessions = section(&answer, "sessions");
+    assert_eq!(column(sessions, "token"), ["sha256~x"]);
+    assert_eq!(column(sessions, "client"), ["cli"]);
+    assert_eq!(column(sessions, "requests"), ["2"]);
+    let bruteforce = run(&case, "bruteforce", &[]);
+    let failed = section(&bruteforce, "failed logins by address and name");
+    assert_eq!(column(failed, "name"), ["alice"]);
+}
+
+#[test]
+fn rule_10_both_identities_are_shown_and_refusals_too() {
+    let case = written(&[
+        event(
+            "a",
+            1,
+            "mallory",
+            serde_json::json!({
+            "impersonatedUser": {"username": "system:admin", "groups": ["system:masters"]}}),
+        ),
+        event(
+            "b",
+            2,
+            "mallory",
+            serde_json::json!({
+            "responseStatus": {"code": 403,
+                "message": "users \"root\" is forbidden: User \"mallory\" cannot impersonate"}}),
+        ),
+        event("c", 3, "mallory", serde_json::json!({})),
+    ]);
+    let answer = run(&case, "impersonation", &[]);
+    let requests = section(&answer, "requests");
+    assert_eq!(column(requests, "as"), ["system:admin", ""]);
+    assert_eq!(column(requests, "outcome"), ["succeeded", "denied"]);
+    // Asked for either of the two, the request is there.
+    for user in ["mallory", "system:admin"] {
+        let answer = run(&case, "user", &[user]);
+        let requests = section(&answer, "requests");
+        assert!(column(requests, "as").contains(&"system:admin".to_owned()), "{user}");
+    }
+}
+
+#[test]
+fn exec_shows_failed_attempts_and_attach_and_keeps_two_sessions_apart() {
+    let exec = |id, second, verb: &str, code: i64, command: &str| {
+        event(
+            id,
+            second,
+            "mallory",
+            serde_json::json!({
+            "verb": verb, "responseStatus": {"code": code},
+            "requestURI": format!("/api/v1/namespaces/n/pods/p/exec?command={command}&tty=true"),
+            "objectRef": {"resource": "pods", "namespace": "n", "name": "p",
+                "subresource": "exec"}}),
+        )
+    };
+    let case = written(&[
+        exec("a", 1, "create", 403, "id"),
+        exec("b", 2, "get", 101, "sh"),
+        exec("c", 3, "create", 101, "sh"),
+        // The same again is a second session, not a third attempt.
+        exec("d", 4, "create", 101, "sh"),
+        event(
+            "e",
+            5,
+            "mallory",
+            serde_json::json!({"verb": "create",
+            "requestURI": "/api/v1/namespaces/n/pods/p/attach?tty=true",
+            "responseStatus": {"code": 101},
+            "objectRef": {"resource": "pods", "namespace": "n", "name": "p",
+                "subresource": "attach"}}),
+        ),
+    ]);
+    let answer = run(&case, "exec", &["n/p"]);
+    let sessions = section(&answer, "sessions");
+    assert_eq!(column(sessions, "outcome"), ["denied", "succeeded", "succeeded", "succeeded"]);
+    assert_eq!(column(sessions, "requests"), ["1", "2", "1", "1"]);
+    assert_eq!(column(sessions, "command"), ["id", "sh", "sh", ""]);
+}
+
+/// formats.md 1.3: `oc` since 4.14 names the pod N-debug-<5> in a namespace of its own and attaches.
+#[test]
+fn node_debug_finds_the_new_names_and_attach() {
+    let pod = serde_json::json!({"spec": {"nodeName": "n1", "hostPID": true,
+        "containers": [{"name": "c", "image": "tools",
+            "securityContext": {"privileged": true}}],
+        "volumes": [{"hostPath": {"path": "/"}}]}});
+    let reference = |sub: Option<&str>| {
+        let mut reference = serde_json::json!({"resource": "pods",
+            "namespace": "openshift-debug-xyz", "name": "n1-debug-abcde"});
+        if let Some(sub) = sub {
+            reference["subresource"] = sub.into();
+        }
+        reference
+    };
+    let case = written(&[
+        event(
+            "a",
+            1,
+            "mallory",
+            serde_json::json!({"verb": "create", "objectRef": reference(None),
+            "requestObject": pod, "responseStatus": {"code": 201}}),
+        ),
+        event(
+            "b",
+            2,
+            "mallory",
+            serde_json::json!({"verb": "create",
+            "objectRef": reference(Some("attach")), "responseStatus": {"code": 101}}),
+        ),
+        event(
+            "c",
+            3,
+            "bob",
+            serde_json::json!({"verb": "create",
+            "objectRef": {"resource": "pods", "namespace": "n", "name": "web"},
+            "requestObject": {"spec": {"containers": []}}}),
+        ),
+    ]);
+    let answer = run(&case, "node-debug", &["n1"]);
+    let made = section(&answer, "made");
+    assert_eq!(column(made, "name"), ["n1-debug-abcde"]);
+    assert_eq!(cell(made, 0, "reaches_out"), "hostPID privileged hostPath /");
+    assert_eq!(column(section(&answer, "sessions"), "kind"), ["pods/attach"]);
+    let mounts = run(&case, "mounts", &[]);
+    assert_eq!(column(section(&mounts, "requests"), "sensitive"), ["/"]);
+}
+
+#[test]
+fn blast_follows_templates_and_namespaces_and_the_extra_query_narrows() {
+    let made = |id, second, user: &str, resource: &str, name: &str, uid: &str, owner: &str| {
+        let mut meta = serde_json::json!({"name": name, "uid": uid});
+        if !owner.is_empty() {
+            meta["ownerReferences"] = serde_json::json!([{"uid": owner}]);
+        }
+        event(
+            id,
+            second,
+            user,
+            serde_json::json!({"verb": "create",
+            "objectRef": {"resource": resource, "namespace": "ns", "name": name},
+            "responseObject": {"metadata": meta}, "responseStatus": {"code": 201}}),
+        )
+    };
+    let case = written(&[
+        made("a", 1, "mallory", "deployments", "d", "u1", ""),
+        made("b", 2, "controller", "replicasets", "r", "u2", "u1"),
+        made("c", 3, "controller", "pods", "p", "u3", "u2"),
+        made("d", 4, "controller", "pods", "other", "u4", "u9"),
+    ]);
+    let answer = run(&case, "blast", &["a"]);
+    assert_eq!(column(section(&answer, "made from its templates"), "name"), ["r", "p"]);
+    let filter = audithound::query::ast::QueryAst::path_equals("objectRef.resource", "pods");
+    let context = PivotContext {
+        evidence: &case.evidence,
+        ledgers: &case.ledgers,
+        range: TimeRange::ALL,
+        filter: Some(&filter),
+        options: PivotOptions::default(),
+    };
+    let answer = find("user").unwrap().run(&context, &["controller".to_owned()]).unwrap();
+    assert!(answer.query.contains("pods"), "{}", answer.query);
+    assert_eq!(column(section(&answer, "requests"), "name"), ["p", "other"]);
+}
+
+#[test]
+fn network_evaluates_the_policies_of_that_moment() {
+    let policy = |id, second, name: &str, selector: serde_json::Value| {
+        event(
+            id,
+            second,
+            "bob",
+            serde_json::json!({"verb": "create",
+            "objectRef": {"resource": "networkpolicies", "apiGroup": "networking.k8s.io",
+                "namespace": "ns", "name": name},
+            "responseStatus": {"code": 201},
+            "responseObject": {"kind": "NetworkPolicy",
+                "metadata": {"name": name, "namespace": "ns"},
+                "spec": {"podSelector": selector, "policyTypes": ["Ingress"]}}}),
+        )
+    };
+    let pod = event(
+        "p",
+        1,
+        "bob",
+        serde_json::json!({"verb": "create",
+        "objectRef": {"resource": "pods", "namespace": "ns", "name": "web"},
+        "responseStatus": {"code": 201},
+        "responseObject": {"kind": "Pod", "metadata": {"name": "web", "namespace": "ns",
+            "labels": {"app": "web"}}, "spec": {}}}),
+    );
+    let case = written(&[
+        pod,
+        policy("a", 2, "all", serde_json::json!({})),
+        policy("b", 3, "db", serde_json::json!({"matchLabels": {"app": "db"}})),
+        policy("c", 30, "late", serde_json::json!({"matchLabels": {"app": "web"}})),
+    ]);
+    let at = audithound::event::time::Timestamp::parse("2025-07-02T10:00:10Z");
+    let context = PivotContext {
+        evidence: &case.evidence,
+        ledgers: &case.ledgers,
+        range: TimeRange::ALL,
+        filter: None,
+        options: PivotOptions { at, ..PivotOptions::default() },
+    };
+    let answer = find("network").unwrap().run(&context, &["ns/web".to_owned()]).unwrap();
+    let policies = section(&answer, "policies");
+    let rows: Vec<(String, String)> = (0..policies.rows.len())
+        .map(|row| (cell(policies, row, "policy"), cell(policies, row, "selects_it")))
+        .collect();
+    assert!(rows.contains(&("all".into(), "true".into())), "{rows:?}");
+    assert!(rows.contains(&("db".into(), "false".into())), "{rows:?}");
+    assert!(!rows.iter().any(|(name, yes)| name == "late" && yes == "true"), "{rows:?}");
+}
+
+#[test]
+fn wrong_arguments_are_told_and_hostile_ones_are_literal() {
+    let case = written(&[event("a", 1, "alice", serde_json::json!({}))]);
+    let context = PivotContext {
+        evidence: &case.evidence,
+        ledgers: &case.ledgers,
+        range: TimeRange::ALL,
+        filter: None,
+        options: PivotOptions::default(),
+    };
+    for (name, arguments) in [
+        ("ip", vec!["10.0.0.300"]),
+        ("ip", vec![]),
+        ("kubevirt", vec!["x"]),
+        ("object", vec!["pods"]),
+    ] {
+        let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+        let error = find(name).unwrap().run(&context, &arguments).unwrap_err().to_string();
+        assert!(!error.is_empty());
+    }
+    let answer = run(&case, "user", &["*) OR user:alice"]);
+    assert!(section(&answer, "requests").rows.is_empty());
+}
+
+/// attribution.md, rule 2: a forged status is itself a finding.
+#[test]
+fn rule_2_tampering_lists_forged_statuses() {
+    let case = written(&[event(
+        "a",
+        1,
+        "mallory",
+        serde_json::json!({"verb": "patch",
+        "objectRef": {"resource": "pods", "namespace": "ns", "name": "web",
+            "subresource": "status"},
+        "requestObject": {"status": {"podIP": "10.128.0.66"}}}),
+    )]);
+    let answer = run(&case, "tampering", &[]);
+    let forged = section(&answer, "pods/status written by somebody who may not be believed");
+    assert_eq!(column(forged, "user"), ["mallory"]);
+    assert_eq!(column(forged, "claimed_addresses"), ["10.128.0.66"]);
+    let answer = run(&case, "ip", &["10.128.0.66"]);
+    assert!(section(&answer, "owners over time").rows.is_empty());
+}

@@ -22,7 +22,7 @@ use audithound::sigma::Vars;
 
 /// Every event that stands in the pack's tests.
 fn pool() -> Vec<Value> {
-    let set = pack::load(&Vars::new());
+    let set = pack::load_with_tests(&Vars::new());
     let metas = set.rules.iter().map(|r| &r.meta).chain(set.correlations.iter().map(|c| &c.meta));
     let mut open: Vec<Value> = metas
         .filter_map(|meta| meta.own("test"))

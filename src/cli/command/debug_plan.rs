@@ -10,6 +10,7 @@ use crate::cli::exit::Exit;
 use crate::event::time::TimeRange;
 use crate::event::zone::Zone;
 use crate::report::sanitize;
+use crate::search::evidence::Evidence as _;
 use crate::search::question::Question;
 
 /// Prints the plan: the question made ready for packs, which packs may hold an answer, and what

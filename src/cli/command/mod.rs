@@ -12,6 +12,7 @@ pub mod hunt;
 pub mod index;
 pub mod investigate;
 pub mod pivot;
+pub mod prune;
 pub mod rejected;
 pub mod rules;
 pub mod scan;

@@ -332,8 +332,8 @@ fn report_instances(
         groups.push((
             Group {
                 key: names.zip(instance.key.iter().cloned()).collect(),
-                first: Some(Timestamp(instance.first)),
-                last: Some(Timestamp(instance.last)),
+                first: own.first().and_then(|call| call.time),
+                last: own.last().and_then(|call| call.time),
                 measured: measured(correlation, &instance),
                 ..Group::default()
             },

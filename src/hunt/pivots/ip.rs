@@ -109,11 +109,15 @@ fn summary(
 /// What cannot be concluded from this address.
 fn limits(context: &PivotContext<'_>, address: IpAddr, requests: &[Request]) -> Vec<String> {
     let mut notes = Vec::new();
+    let mut nodes: Vec<String> = Vec::new();
     let ledger = &context.ledgers.addresses;
     for request in requests {
         let Some(time) = request.time else { continue };
         let note = match ledger.owner_at(request.cluster(), address, time) {
+            // The candidates change with time; those of the first request are named.
+            Owner::Node(node) if nodes.iter().any(|known| known == node) => continue,
             Owner::Node(node) => {
+                nodes.push(node.to_owned());
                 let pods = ledger.pods_on(request.cluster(), node, time);
                 let names: Vec<String> = pods.iter().take(20).map(|pod| pod.title()).collect();
                 format!(

@@ -44,7 +44,7 @@ impl Pivot for Tampering {
             all([any("resource", &TRACES), any("verb", &["delete", "deletecollection"])]),
         ]);
         let mut parts = vec![either([configuration, defence])];
-        parts.extend(user.map(|user| is("who", &user)));
+        parts.extend(user.as_ref().map(|user| is("who", user)));
         let question = context.refined(QueryAst::all_of(parts));
         let mut answer = context.answer(self, &question);
         // The platform rewrites its own configuration all day: counted, not listed.
@@ -70,6 +70,10 @@ impl Pivot for Tampering {
         });
         answer.sections.push(context.table("configuration and secrets", configuration, &columns));
         answer.sections.push(context.table("audit, logging and defence", defence, &columns));
+        let forged = forged(context, user.as_deref());
+        if !forged.rows.is_empty() {
+            answer.sections.push(forged);
+        }
         let fields = [
             ("user", Field::path("user.username")),
             ("resource", Field::path("objectRef.resource")),
@@ -77,6 +81,32 @@ impl Pivot for Tampering {
         context.count_platform(&mut answer, &question, &fields, |_| true)?;
         Ok(answer)
     }
+}
+
+/// Statuses of pods written by no kubelet, network plugin or controller: they would lead every
+/// question for the owner of an address astray (attribution.md, rule 2).
+fn forged(context: &PivotContext<'_>, user: Option<&str>) -> crate::hunt::answer::Section {
+    let mut section = table::section(
+        "pods/status written by somebody who may not be believed",
+        &["time", "user", "pod", "claimed_addresses"],
+    );
+    for forgery in &context.ledgers.addresses.forgeries {
+        let asked = user.is_none_or(|user| user == forgery.user);
+        if asked && context.range.contains(Some(forgery.time)) {
+            let claims = forgery.claims.iter().map(std::net::IpAddr::to_string).collect();
+            table::push(
+                &mut section,
+                vec![
+                    forgery.time.into(),
+                    forgery.user.clone().into(),
+                    forgery.pod.clone().into(),
+                    crate::hunt::spec_paths::list_cell(claims),
+                ],
+                vec![forgery.event],
+            );
+        }
+    }
+    section
 }
 
 /// What would have told of an attack, or stopped it (hunts.md, 132 to 138).

@@ -46,7 +46,7 @@ pub(super) struct Template {
     /// Number within its section.
     pub(super) number: u32,
     /// Column of each value gap, in the order of the text.
-    columns: Vec<u32>,
+    pub(super) columns: Vec<u32>,
     /// Sum of the identities of its literals (see [`PackBuilder::identity`]).
     literals: u64,
     pub(super) shape: Shape,

@@ -1,5 +1,7 @@
 //! A full [`PackBuilder`] becomes the bytes of a pack.
 
+use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::collections::HashSet;
 
 use crate::event::json::decode;
@@ -18,6 +20,7 @@ use crate::index::pack::layout::ColumnRow;
 use crate::index::pack::layout::Footer;
 use crate::index::pack::layout::MAGIC;
 use crate::index::pack::layout::NO_FRAME;
+use crate::index::pack::layout::NO_SECTION;
 use crate::index::pack::layout::SectionFrames;
 use crate::index::pack::layout::places;
 use crate::index::pack::section::ENVELOPE;
@@ -215,8 +218,7 @@ impl PackBuilder {
         rows: &[ColumnRow],
         frames: &mut Frames<'_>,
     ) -> std::io::Result<[SectionFrames; N_SECTIONS]> {
-        let none = SectionFrames { n_templates: 0, skeletons: 0, templates: 0, directory: 0 };
-        let mut sections = [none; N_SECTIONS];
+        let mut sections = [NO_SECTION; N_SECTIONS];
         let mut plain = Vec::new();
         for (number, section) in sections.iter_mut().enumerate() {
             let n_templates = self.n_templates.get(number).copied().unwrap_or_default();
@@ -246,8 +248,36 @@ impl PackBuilder {
             put(&mut plain, own.len() as u64);
             own.iter().for_each(|row| row.put(base, &mut plain));
             section.directory = frames.add(&plain)?;
+            if !is_cold(SectionId(number as u8)) {
+                plain.clear();
+                self.write_links(number, &mut plain);
+                section.links = frames.add(&plain)? + 1;
+            }
         }
         Ok(sections)
+    }
+
+    /// Writes which columns each template of a section holds, in the order of its gaps, and at
+    /// which paths any has `true` or `false`: all that most questions need of the skeletons.
+    fn write_links(&self, number: usize, out: &mut Vec<u8>) {
+        let own = || self.templates.iter().filter(|t| t.section.0 as usize == number);
+        let mut places: HashMap<u32, u64> = HashMap::new();
+        let columns = self.columns.iter().enumerate();
+        for (place, (column, _)) in
+            columns.filter(|(_, c)| c.section.0 as usize == number).enumerate()
+        {
+            places.insert(column as u32, place as u64);
+        }
+        let mut literals: BTreeSet<&str> = BTreeSet::new();
+        for template in own() {
+            put(out, template.columns.len() as u64);
+            for column in &template.columns {
+                put(out, places.get(column).copied().unwrap_or_default());
+            }
+            literals.extend(template.shape.literal_paths());
+        }
+        put(out, literals.len() as u64);
+        literals.iter().for_each(|path| put_bytes(out, path.as_bytes()));
     }
 
     fn write_meta(&self, out: &mut Vec<u8>) {

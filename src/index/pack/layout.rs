@@ -32,7 +32,13 @@ pub struct SectionFrames {
     pub templates: u32,
     /// The columns.
     pub directory: u32,
+    /// Which template holds which columns, plus one; 0 where the skeletons must be asked.
+    pub links: u32,
 }
+
+/// No frames: the section is in no event.
+pub const NO_SECTION: SectionFrames =
+    SectionFrames { n_templates: 0, skeletons: 0, templates: 0, directory: 0, links: 0 };
 
 /// The footer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +86,7 @@ impl Footer {
                 put(out, u64::from(section.skeletons));
                 put(out, u64::from(section.templates));
                 put(out, u64::from(section.directory));
+                put(out, u64::from(section.links));
             }
         }
         for frame in [
@@ -111,14 +118,14 @@ impl Footer {
         let mut cursor = Cursor::new(bytes);
         let n_events = number(&mut cursor)?;
         let event_bytes = cursor.get()?;
-        let none = SectionFrames { n_templates: 0, skeletons: 0, templates: 0, directory: 0 };
-        let mut sections = [none; N_SECTIONS];
+        let mut sections = [NO_SECTION; N_SECTIONS];
         for section in &mut sections {
             section.n_templates = number(&mut cursor)?;
             if section.n_templates > 0 {
                 section.skeletons = number(&mut cursor)?;
                 section.templates = number(&mut cursor)?;
                 section.directory = number(&mut cursor)?;
+                section.links = number(&mut cursor)?;
             }
         }
         let mut frame = || Ok::<u32, Short>(number(&mut cursor)?.wrapping_sub(1));

@@ -151,6 +151,14 @@ impl Shape {
         Ok(shape)
     }
 
+    /// Paths at which the skeleton has `true` or `false`.
+    pub fn literal_paths(&self) -> impl Iterator<Item = &str> {
+        self.nodes
+            .iter()
+            .filter(|(_, known)| matches!(known, Known::True | Known::False))
+            .map(|(path, _)| path.as_str())
+    }
+
     fn leaf(&mut self, skeleton: &[u8], node: &crate::event::json::Node, path: String) {
         let range = node.start as usize..node.end as usize;
         let known = match node.kind {

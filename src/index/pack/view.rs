@@ -22,6 +22,7 @@ use crate::index::pack::layout::ColumnRow;
 use crate::index::pack::layout::Footer;
 use crate::index::pack::layout::MAGIC;
 use crate::index::pack::layout::NO_FRAME;
+use crate::index::pack::layout::NO_SECTION;
 use crate::index::pack::layout::TRAILER_LEN;
 use crate::index::pack::layout::number;
 use crate::index::pack::layout::places;
@@ -41,6 +42,35 @@ use crate::index::pack::wire::read_frame;
 /// Stands for "this event has no time".
 pub const NO_TIME: i64 = i64::MIN;
 
+/// Which templates of a section hold which columns.
+#[derive(Debug, Default)]
+pub struct Links {
+    /// Column of each value gap of each template, by its place in the directory.
+    pub gap_columns: Vec<Vec<u32>>,
+    /// For each column: how often each template (by number plus one) holds it.
+    pub counts: Vec<Vec<u32>>,
+    /// Paths at which some template has `true` or `false`.
+    pub literal_paths: HashSet<String>,
+}
+
+impl Links {
+    fn new(n_columns: usize, n_templates: usize) -> Links {
+        Links { counts: vec![vec![0; n_templates + 1]; n_columns], ..Links::default() }
+    }
+
+    /// Adds the next template.
+    fn add(&mut self, columns: Vec<u32>) {
+        let number = self.gap_columns.len();
+        for column in &columns {
+            let counts = self.counts.get_mut(*column as usize);
+            if let Some(count) = counts.and_then(|counts| counts.get_mut(number + 1)) {
+                *count += 1;
+            }
+        }
+        self.gap_columns.push(columns);
+    }
+}
+
 /// Skeletons of one section, taken apart.
 #[derive(Debug, Default)]
 pub struct Shapes {
@@ -48,12 +78,8 @@ pub struct Shapes {
     text: Vec<u8>,
     /// Range of each in `text`, and its shape.
     pub templates: Vec<(std::ops::Range<usize>, Shape)>,
-    /// Column of each value gap of each template, by its place in the directory.
-    pub gap_columns: Vec<Vec<u32>>,
-    /// For each column: how often each template (by number plus one) holds it.
-    pub counts: Vec<Vec<u32>>,
-    /// Paths at which some template has `true` or `false`.
-    pub literal_paths: HashSet<String>,
+    /// Their columns.
+    pub links: Arc<Links>,
     /// Every different key of the section.
     pub keys: Vec<String>,
     /// For each template: its keys, by their place in `keys`.
@@ -106,6 +132,7 @@ pub struct Ids {
 #[derive(Debug, Default)]
 struct Cache {
     shapes: HashMap<u8, Arc<Shapes>>,
+    links: HashMap<u8, Arc<Links>>,
     directories: HashMap<u8, Arc<Directory>>,
     templates: HashMap<u8, Arc<Vec<u32>>>,
     dicts: HashMap<(u8, u32), Arc<Dict>>,
@@ -317,14 +344,7 @@ impl Pack {
     }
 
     fn section(&self, section: SectionId) -> crate::index::pack::layout::SectionFrames {
-        self.footer.sections.get(section.0 as usize).copied().unwrap_or(
-            crate::index::pack::layout::SectionFrames {
-                n_templates: 0,
-                skeletons: 0,
-                templates: 0,
-                directory: 0,
-            },
-        )
+        self.footer.sections.get(section.0 as usize).copied().unwrap_or(NO_SECTION)
     }
 
     /// Says whether any event has the part.
@@ -390,35 +410,17 @@ impl Pack {
             lens.push(cursor.get_len(bytes.len())?);
         }
         let directory = self.directory(section)?;
-        shapes.counts = vec![vec![0; n + 1]; directory.rows.len()];
+        let mut links = Links::new(directory.rows.len(), n);
         let base = SECTIONS.get(section.0 as usize).and_then(|s| s.path);
         let mut key_numbers: HashMap<String, u32> = HashMap::new();
-        for (number, len) in lens.into_iter().enumerate() {
+        for len in lens {
             let skeleton = cursor.take(len)?;
             let shape = Shape::of(skeleton, section, base)
                 .map_err(|_| Damage { offset: 0, what: "a skeleton is no JSON" })?;
-            let mut columns = Vec::with_capacity(shape.gaps.len());
-            for (_, gap) in &shape.gaps {
-                let Gap::Value { path, kind } = gap else { continue };
-                let column = directory
-                    .at(path)
-                    .iter()
-                    .find(|at| directory.rows.get(**at as usize).is_some_and(|r| r.kind == *kind))
-                    .ok_or(Damage { offset: 0, what: "a gap without a column" })?;
-                columns.push(*column);
-                let count = shapes
-                    .counts
-                    .get_mut(*column as usize)
-                    .and_then(|counts| counts.get_mut(number + 1));
-                if let Some(count) = count {
-                    *count += 1;
-                }
-            }
-            for (path, known) in &shape.nodes {
-                if matches!(known, Known::True | Known::False)
-                    && !shapes.literal_paths.contains(path)
-                {
-                    shapes.literal_paths.insert(path.clone());
+            links.add(gap_columns(&shape, &directory)?);
+            for path in shape.literal_paths() {
+                if !links.literal_paths.contains(path) {
+                    links.literal_paths.insert(path.to_owned());
                 }
             }
             let mut own: Vec<u32> = Vec::with_capacity(shape.keys.len());
@@ -440,10 +442,47 @@ impl Pack {
             let start = shapes.text.len();
             shapes.text.extend_from_slice(skeleton);
             shapes.templates.push((start..shapes.text.len(), shape));
-            shapes.gap_columns.push(columns);
         }
+        shapes.links = Arc::new(links);
         let size = shapes.text.len() * 4 + directory.rows.len() * n * 4;
         Ok((shapes, size))
+    }
+
+    /// Returns which templates of a section hold which columns.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn links(&self, section: SectionId) -> Result<Arc<Links>> {
+        if let Some(links) = self.lock().links.get(&section.0).cloned() {
+            return Ok(links);
+        }
+        let frames = self.section(section);
+        let links = match frames.links.checked_sub(1) {
+            Some(frame) if frames.n_templates > 0 => Arc::new(self.read_links(section, frame)?),
+            _ => Arc::clone(&self.shapes(section)?.links),
+        };
+        self.lock().links.insert(section.0, Arc::clone(&links));
+        Ok(links)
+    }
+
+    fn read_links(&self, section: SectionId, frame: u32) -> Result<Links> {
+        let n = self.section(section).n_templates as usize;
+        let directory = self.directory(section)?;
+        let bytes = self.frame(frame)?;
+        let mut cursor = Cursor::new(&bytes);
+        let mut links = Links::new(directory.rows.len(), n);
+        for _ in 0..n {
+            let gaps = cursor.get_len(bytes.len())?;
+            let columns = (0..gaps)
+                .map(|_| number(&mut cursor))
+                .collect::<std::result::Result<Vec<_>, _>>()?;
+            links.add(columns);
+        }
+        for _ in 0..cursor.get_len(bytes.len())? {
+            let path = std::str::from_utf8(cursor.get_bytes()?).map_err(|_| Short)?;
+            links.literal_paths.insert(path.to_owned());
+        }
+        Ok(links)
     }
 
     /// Returns the different values of a column.
@@ -571,10 +610,14 @@ impl Pack {
         column: u32,
         mut each: impl FnMut(usize, u32),
     ) -> Result<()> {
-        let templates = self.templates(section)?;
-        let shapes = self.shapes(section)?;
-        let counts = shapes.counts.get(column as usize).ok_or(Short)?;
         let ids = self.ids(section, column)?;
+        if self.one_each(section, column)? && ids.ids.len() == self.len() {
+            ids.ids.iter().enumerate().for_each(|(event, id)| each(event, *id));
+            return Ok(());
+        }
+        let templates = self.templates(section)?;
+        let links = self.links(section)?;
+        let counts = links.counts.get(column as usize).ok_or(Short)?;
         let mut ids = ids.ids.iter();
         for (event, template) in templates.iter().enumerate() {
             let count = counts.get(*template as usize).copied().unwrap_or_default();
@@ -583,6 +626,13 @@ impl Pack {
             }
         }
         if ids.next().is_some() { Err(Short.into()) } else { Ok(()) }
+    }
+
+    /// Says whether every event that has the section has exactly one value of a column.
+    fn one_each(&self, section: SectionId, column: u32) -> Result<bool> {
+        let links = self.links(section)?;
+        let counts = links.counts.get(column as usize).ok_or(Short)?;
+        Ok(counts.iter().skip(1).all(|count| *count == 1))
     }
 
     /// Returns node, cluster, log, flags, prefix and suffix of the events.
@@ -720,6 +770,21 @@ impl Pack {
     }
 }
 
+/// Returns the column of each value gap of a skeleton.
+fn gap_columns(shape: &Shape, directory: &Directory) -> Result<Vec<u32>> {
+    let mut columns = Vec::with_capacity(shape.gaps.len());
+    for (_, gap) in &shape.gaps {
+        let Gap::Value { path, kind } = gap else { continue };
+        let column = directory
+            .at(path)
+            .iter()
+            .find(|at| directory.rows.get(**at as usize).is_some_and(|r| r.kind == *kind))
+            .ok_or(Damage { offset: 0, what: "a gap without a column" })?;
+        columns.push(*column);
+    }
+    Ok(columns)
+}
+
 /// What of one section an [`EventReader`] holds.
 struct Reading {
     templates: Arc<Vec<u32>>,
@@ -782,7 +847,7 @@ impl EventReader<'_> {
                 let shapes = self.pack.shapes(section)?;
                 *slot = Some(Reading {
                     templates: self.pack.templates(section)?,
-                    before: vec![0; shapes.counts.len()],
+                    before: vec![0; shapes.links.counts.len()],
                     shapes,
                     columns: HashMap::new(),
                 });
@@ -809,7 +874,7 @@ impl EventReader<'_> {
             }
             for (template, times) in often {
                 let Some(index) = (template as usize).checked_sub(1) else { continue };
-                for column in reading.shapes.gap_columns.get(index).into_iter().flatten() {
+                for column in reading.shapes.links.gap_columns.get(index).into_iter().flatten() {
                     if let Some(before) = reading.before.get_mut(*column as usize) {
                         *before += times;
                     }
@@ -830,7 +895,7 @@ impl EventReader<'_> {
         let shapes = Arc::clone(&reading.shapes);
         let (range, shape) = shapes.templates.get(index).ok_or(Short)?;
         let skeleton = shapes.text.get(range.clone()).ok_or(Short)?;
-        let mut columns = shapes.gap_columns.get(index).into_iter().flatten();
+        let mut columns = shapes.links.gap_columns.get(index).into_iter().flatten();
         let mut used: HashMap<u32, u32> = HashMap::new();
         let mut cursor = 0;
         for (gap, what) in &shape.gaps {
