@@ -324,6 +324,8 @@ fn nested_a_hundred_thousand_deep() {
     };
     let mut lines = good(0) + "\n";
     lines.push_str(&(deep("[", "]") + "\n"));
+    // Twice: whether it is the same event is found by comparing.
+    lines.push_str(&(deep("{\"a\":", "}") + "\n"));
     lines.push_str(&(deep("{\"a\":", "}") + "\n"));
     lines.push_str(&"[".repeat(100_000));
     lines.push('\n');
@@ -466,9 +468,12 @@ fn what_an_attacker_wrote_stays_text() {
         };
         assert_eq!(told.chars().find(|c| bad(*c)), None, "{run:?}: {told:?}");
         if run.contains(&"csv") {
-            for cell in told.lines().flat_map(|line| line.split(',')) {
-                let first = cell.trim_start_matches('"').chars().next();
-                assert!(!matches!(first, Some('=' | '+' | '-' | '@')), "{run:?}: {cell:?}");
+            let mut reader = csv::ReaderBuilder::new().from_reader(told.as_bytes());
+            for row in reader.records() {
+                for cell in &row.unwrap() {
+                    let first = cell.trim_start().chars().next();
+                    assert!(!matches!(first, Some('=' | '+' | '-' | '@')), "{run:?}: {cell:?}");
+                }
             }
         }
     }
@@ -585,8 +590,9 @@ fn a_followed_log_is_searchable_within_two_seconds() {
     assert!(child.0.try_wait().unwrap().is_none(), "it follows on");
     drop(child);
     assert_eq!(count(&dir, "*"), 24, "none twice");
+    // The half of a line that was there for a moment may be told, and nothing else.
     let output = audithound(&["rejected", "--count", "--index", text(&dir)]);
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "0");
+    assert!(matches!(String::from_utf8_lossy(&output.stdout).trim(), "0" | "1"));
 }
 
 /// A single followed file that is renamed away and comes back.

@@ -9,6 +9,7 @@ use audithound::index::build::BuildSummary;
 use audithound::index::build::Quiet;
 use audithound::index::build::build;
 use audithound::index::verify::verify;
+use audithound::search::evidence::Evidence;
 use audithound::search::indexed::open;
 
 use crate::disaster::audithound;

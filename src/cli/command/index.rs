@@ -146,7 +146,17 @@ fn follow(options: &BuildOptions, mut seen: Vec<Looked>) -> anyhow::Result<()> {
             continue;
         }
         seen = now;
-        let summary = build(options, &Quiet)?;
+        // A log that is being rotated is away for a moment; standard input is read only once.
+        let there = options.paths.iter().filter(|path| path.exists()).cloned().collect();
+        let options = BuildOptions { paths: there, ..options.clone() };
+        if options.paths.is_empty() {
+            continue;
+        }
+        let summary = match build(&options, &Quiet) {
+            // Renamed between the look and the opening: the next look finds it.
+            Err(_) if options.paths.iter().any(|path| !path.exists()) => continue,
+            built => built?,
+        };
         if summary.counts.records > 0 {
             note(&format!(
                 "{} more events, {} rejected",
