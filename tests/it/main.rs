@@ -8,6 +8,7 @@ mod cli;
 #[path = "../../benches/corpus/mod.rs"]
 mod corpus;
 mod coverage;
+mod disaster;
 mod fixtures;
 mod fuzz;
 mod fuzz_targets;
@@ -17,5 +18,6 @@ mod investigate;
 mod pack;
 mod pivots;
 mod questions;
+mod realdata;
 mod sigma;
 mod state;
