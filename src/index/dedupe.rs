@@ -7,9 +7,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::BuildHasher;
+use std::hash::RandomState;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::OnceLock;
+
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::event::field::LEVEL_PATHS;
 use crate::event::field::is_event_root;
@@ -363,44 +368,65 @@ impl Seen {
     }
 }
 
-/// An event in the one form that does not depend on who forwarded it: sorted lines of path, kind
-/// and value.
-type Form = Vec<(String, String)>;
+/// An event in the one form that does not depend on who forwarded it: sorted paths with kind and
+/// value.
+///
+/// A path is its hash: written out, those of an attacker's event of a hundred thousand levels
+/// would need gigabytes.
+type Form = Vec<(u128, String)>;
 
-/// Returns the canonical form of an event.
+/// What paths are hashed with: drawn anew for every process, so that nobody can write an event
+/// whose paths pass for another one's.
+fn path_seed() -> u64 {
+    static SEED: OnceLock<u64> = OnceLock::new();
+    *SEED.get_or_init(|| RandomState::new().hash_one(0_u8))
+}
+
+/// Returns the hash of a path from the hash of what it stands in.
+fn path_below(parent: u128, key: &[u8], buffer: &mut Vec<u8>) -> u128 {
+    buffer.clear();
+    buffer.extend_from_slice(&parent.to_le_bytes());
+    buffer.extend_from_slice(key);
+    xxh3_128_with_seed(buffer, path_seed())
+}
+
+/// Returns the canonical form of an event; it is worth comparing within one process.
 pub fn canonical(text: &[u8]) -> Form {
     let (mut scratch, mut tape) = (Scratch::default(), Tape::default());
     if parse_json(text, &mut scratch, &mut tape).is_err() {
-        return vec![(String::new(), String::from_utf8_lossy(text).into_owned())];
+        return vec![(0, String::from_utf8_lossy(text).into_owned())];
     }
     let Some(root) = tape.root(text) else { return Vec::new() };
     let has_received = root.get("requestReceivedTimestamp").is_some();
+    let mut buffer = Vec::new();
     let mut form: Form = Vec::new();
     let level = LEVEL_PATHS.iter().find_map(|path| root.text_at(&[path]));
-    form.extend(level.map(|level| ("level".to_owned(), level.into_owned())));
+    form.extend(level.map(|level| (1, level.into_owned())));
     // Open values with their paths; arrays count their elements.
-    let mut open: Vec<(String, Json<'_>)> = Vec::new();
+    let mut open: Vec<(u128, Json<'_>)> = Vec::new();
     for (key, value) in root.entries() {
         let key = key.leaf_text().unwrap_or_default();
         let envelope = !is_event_root(&key)
             || matches!(&*key, "level" | "kind" | "apiVersion")
             || (key == "timestamp" && has_received);
         if !envelope {
-            open.push((key.into_owned(), value));
+            open.push((path_below(0, key.as_bytes(), &mut buffer), value));
         }
     }
     while let Some((path, value)) = open.pop() {
         match value.kind() {
             Kind::Object => {
-                form.push((path.clone(), "{}".to_owned()));
+                form.push((path, "{}".to_owned()));
                 for (key, value) in value.entries() {
-                    open.push((format!("{path}\0{}", key.leaf_text().unwrap_or_default()), value));
+                    let key = key.leaf_text().unwrap_or_default();
+                    open.push((path_below(path, key.as_bytes(), &mut buffer), value));
                 }
             }
             Kind::Array => {
-                form.push((path.clone(), "[]".to_owned()));
+                form.push((path, "[]".to_owned()));
                 for (at, value) in value.elements().enumerate() {
-                    open.push((format!("{path}\0{at}"), value));
+                    let at = (at as u64).to_le_bytes();
+                    open.push((path_below(path, &at, &mut buffer), value));
                 }
             }
             kind => {
@@ -425,5 +451,30 @@ mod tests {
         assert_eq!(canonical(node), canonical(viaq));
         let other = br#"{"auditID":"a","level":"Metadata","user":{"username":"u","groups":["y","x"]},"requestURI":"/a&b","requestReceivedTimestamp":"2025-12-09T12:57:08.837027Z"}"#;
         assert_ne!(canonical(node), canonical(other));
+    }
+
+    #[test]
+    fn depth_costs_no_more_than_its_bytes() {
+        let deep = |key: &str| {
+            let (open, close) = (format!("{{\"{key}\":").repeat(100_000), "}".repeat(100_000));
+            format!(r#"{{"auditID":"a","requestObject":{open}1{close}}}"#).into_bytes()
+        };
+        assert!(canonical(&deep("a")).len() == 100_002);
+        assert_eq!(canonical(&deep("a")), canonical(&deep("a")));
+        assert_ne!(canonical(&deep("a")), canonical(&deep("b")));
+    }
+
+    #[test]
+    fn what_stands_where_is_part_of_the_form() {
+        let form = |body: &str| canonical(format!(r#"{{"requestObject":{body}}}"#).as_bytes());
+        assert_eq!(
+            form(r#"{"a":1,"b":[2,{"d":1,"c":2}]}"#),
+            form(r#"{"b":[2,{"c":2,"d":1}],"a":1}"#)
+        );
+        assert_ne!(form("[[1],2]"), form("[[1,2]]"));
+        assert_ne!(form("[1,2]"), form("[2,1]"));
+        assert_ne!(form(r#"{"a":{"b":1}}"#), form(r#"{"a":{},"b":1}"#));
+        assert_ne!(form(r#"{"a":"1"}"#), form(r#"{"a":1}"#));
+        assert_ne!(form(r#"{"a":1}"#), form(r#"{"a":1,"a":1}"#));
     }
 }

@@ -1,11 +1,14 @@
 //! The wings meet: a `QueryAst` over an index, or over plain evidence without one, becomes hits.
 
 pub mod bits;
+pub mod clock;
+pub mod conflict;
 pub mod error;
 pub mod evidence;
 pub mod facet;
 pub mod indexed;
 pub mod pack_eval;
+pub mod pack_numbers;
 pub mod pack_top;
 pub mod pack_values;
 pub mod pack_words;

@@ -17,6 +17,7 @@ use crate::search::bits::Bits;
 use crate::search::evidence::FacetRow;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::sections_of;
+use crate::search::pack_numbers::numbers;
 use crate::search::pack_values::values;
 
 /// What is counted for one combination of values.
@@ -73,6 +74,11 @@ pub fn top_of_pack(
     if bits.is_empty() {
         return Ok(Top::new());
     }
+    if distinct.is_none()
+        && let Some(top) = by_combinations(scope, bits, fields)?
+    {
+        return Ok(top);
+    }
     let events: Vec<usize> = bits.iter().collect();
     let mut asked: Vec<&Field> = fields.iter().collect();
     asked.extend(distinct);
@@ -114,6 +120,42 @@ pub fn top_of_pack(
         .into_iter()
         .map(|(key, row)| (numbers.iter().zip(key).map(text).collect(), row))
         .collect())
+}
+
+/// Counts combinations of fields that have one value an event; `None` where some have more.
+fn by_combinations(
+    scope: PackScope<'_>,
+    bits: &Bits,
+    fields: &[Field],
+) -> Result<Option<Top>, Damage> {
+    let mut columns = Vec::with_capacity(fields.len());
+    for field in fields {
+        match numbers(scope.pack, field)? {
+            Some(column) => columns.push(column),
+            None => return Ok(None),
+        }
+    }
+    let times = scope.pack.times()?;
+    let mut by_ids: HashMap<Vec<u32>, TopRow> = HashMap::new();
+    let mut ids: Vec<u32> = Vec::with_capacity(fields.len());
+    for event in bits.iter() {
+        ids.clear();
+        ids.extend(columns.iter().map(|c| c.ids.get(event).copied().unwrap_or_default()));
+        let time = times.get(event).copied().unwrap_or(NO_TIME);
+        match by_ids.get_mut(ids.as_slice()) {
+            Some(row) => row.count(time),
+            None => by_ids.entry(ids.clone()).or_default().count(time),
+        }
+    }
+    let mut top = Top::new();
+    for (ids, row) in by_ids {
+        let values = columns.iter().zip(&ids).map(|(column, id)| {
+            id.checked_sub(1).and_then(|at| column.texts.get(at as usize)).cloned()
+        });
+        // Two columns may hold the same text.
+        top.entry(values.collect()).or_default().add(row);
+    }
+    Ok(Some(top))
 }
 
 /// The values of one field, numbered from 1; 0 is no value.

@@ -265,7 +265,10 @@ pub fn took(pack: &Pack) -> Result<Vec<Option<i64>>> {
 }
 
 /// Returns the first value under a key at the top of each event, where it is a time.
-fn moments(pack: &Pack, key: &str) -> Result<Vec<Option<i64>>> {
+///
+/// # Errors
+/// On damage.
+pub fn moments(pack: &Pack, key: &str) -> Result<Vec<Option<i64>>> {
     let mut found: Vec<Option<i64>> = vec![None; pack.len()];
     if !pack.has_section(ROOT) {
         return Ok(found);

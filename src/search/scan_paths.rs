@@ -119,8 +119,7 @@ pub fn identity(event: &[u8]) -> u128 {
     let mut hash = Xxh3::new();
     for (path, value) in canonical(event) {
         // Lengths keep neighbours apart.
-        hash.update(&(path.len() as u64).to_le_bytes());
-        hash.update(path.as_bytes());
+        hash.update(&path.to_le_bytes());
         hash.update(&(value.len() as u64).to_le_bytes());
         hash.update(value.as_bytes());
     }

@@ -96,3 +96,108 @@ fn a_pack_that_holds_later_events_is_kept_and_said() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(stdout(&output).contains("1 packs with earlier events are kept"), "{output:?}");
 }
+
+/// Lines of one server of a must-gather: a lease every ten seconds but for `silent` minutes.
+fn server(node: &str, log: &str, silent: std::ops::Range<i64>, ahead: i64) -> Vec<String> {
+    (0..360)
+        .filter(|beat| !silent.contains(&(beat / 6)))
+        .map(|beat| {
+            let at = moment(beat / 6, (beat % 6) * 10_000_000 + ahead);
+            event(&format!("{log}-{node}-{beat}"), "update", "leases", &at)
+        })
+        .collect()
+}
+
+#[test]
+fn a_missing_log_is_told_from_a_silent_cluster_and_the_clocks_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("case.index");
+    let mg = folder.path().join("mg");
+    // master-0 has no log for minutes 20 to 30, and both are silent in minutes 40 to 45.
+    let both = |line: &String| !(40..45).any(|minute| line.contains(&format!("T10:{minute}:")));
+    let mut a = server("a", "kube", 20..30, 0);
+    let mut b = server("b", "kube", 0..0, 0);
+    a.retain(both);
+    b.retain(both);
+    // An update on b that was made from a's is four seconds earlier by b's clock.
+    let update = |id: &str, version: u64, at: &str| {
+        event(id, "update", "configmaps", at)
+            .replace(r#""resource":"configmaps""#, &format!(r#""resource":"configmaps","namespace":"n","name":"c","resourceVersion":"{version}""#))
+    };
+    a.push(update("first", 100, &moment(59, 59_500_000)));
+    b.push(update("second", 101, &moment(59, 55_500_000)));
+    // The aggregated server on b received what a passed on two seconds before a did.
+    a.push(event("twin", "get", "routes", &moment(59, 59_600_000)));
+    let behind = vec![event("twin", "get", "routes", &moment(59, 57_600_000))];
+    // An id twice on one server with other content, and bytes that are no event.
+    a.push(event("first", "delete", "secrets", &moment(59, 59_700_000)));
+    a.push("no event".to_owned());
+    a.push(event("late", "get", "pods", &moment(10, 0)));
+    write(&mg, "audit_logs/kube-apiserver/master-0-audit.log", &a);
+    write(&mg, "audit_logs/kube-apiserver/master-1-audit.log", &b);
+    write(&mg, "audit_logs/openshift-apiserver/master-1-audit.log", &behind);
+    index(&dir, &[&mg]);
+    let at = dir.to_str().unwrap();
+    let said = last_object(&audithound(&["sources", "--format", "json", "--index", at]));
+    let gaps = said["gaps"].as_array().unwrap();
+    let what: Vec<(&str, &str)> = gaps
+        .iter()
+        .map(|gap| (gap["server"].as_str().unwrap(), gap["what"].as_str().unwrap()))
+        .collect();
+    let missing = |server: &str, words: &str| {
+        what.iter().any(|(name, what)| name.contains(server) && what.contains(words))
+    };
+    assert!(missing("master-0", "this log is missing"), "{gaps:?}");
+    assert!(missing("master-0", "by no server of the cluster"), "{gaps:?}");
+    assert!(missing("master-1", "by no server of the cluster"), "{gaps:?}");
+    assert_eq!(gaps.len(), 3, "{gaps:?}");
+    let skew = &said["clock_skew"][0];
+    assert_eq!(skew["comparisons"], 2, "{skew}");
+    assert_eq!(skew["other_ahead_at_most_ms"], -4000, "{skew}");
+    assert!(skew["what"].as_str().unwrap().contains("behind that of master-0"), "{skew}");
+    assert_eq!(said["audit_profile"][0]["profile"], "Default", "{said}");
+    assert!(
+        said["cannot_show"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["what"] == "bodies of Secrets")
+    );
+    assert_eq!(said["audit_id_conflicts_total"], 1, "{said}");
+    assert_eq!(said["audit_id_conflicts"][0]["audit_id"], "first");
+    assert_eq!(said["rejected_bytes"], 8);
+    let source = said["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["source"].as_str().unwrap().ends_with("kube-apiserver/master-0-audit.log"))
+        .unwrap();
+    assert_eq!(source["rejected_bytes"], 8, "{source}");
+    assert_eq!(source["out_of_order"], 1, "{source}");
+    assert_eq!(source["step_back_ms"], 2_999_700, "{source}");
+    let show = audithound(&["show", "first", "--index", at]);
+    assert_eq!(show.status.code(), Some(0));
+    let note = String::from_utf8_lossy(&show.stderr).into_owned();
+    assert!(note.contains("different content"), "{note}");
+    // The table says the same, for a person.
+    let table = stdout(&audithound(&["sources", "--index", at]));
+    assert!(
+        table.contains("bodies of Secrets") && table.contains("this log is missing"),
+        "{table}"
+    );
+}
+
+#[test]
+fn twins_over_two_servers_are_no_conflict() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("case.index");
+    let twin = |time: i64| vec![event("twin", "get", "routes", &moment(0, time))];
+    write(folder.path(), "mg/audit_logs/kube-apiserver/m-audit.log", &twin(0));
+    write(folder.path(), "mg/audit_logs/openshift-apiserver/m-audit.log", &twin(1000));
+    index(&dir, &[&folder.path().join("mg")]);
+    let at = dir.to_str().unwrap();
+    let said = last_object(&audithound(&["sources", "--format", "json", "--index", at]));
+    assert_eq!(said["audit_id_conflicts_total"], 0, "{said}");
+    let show = audithound(&["show", "twin", "--index", at]);
+    assert!(show.stderr.is_empty(), "{show:?}");
+}

@@ -8,12 +8,16 @@ mod cli;
 #[path = "../../benches/corpus/mod.rs"]
 mod corpus;
 mod coverage;
+mod disaster;
 mod fixtures;
+mod fuzz;
+mod fuzz_targets;
 mod hunt;
 mod increments;
 mod investigate;
 mod pack;
 mod pivots;
 mod questions;
+mod realdata;
 mod sigma;
 mod state;

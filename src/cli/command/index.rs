@@ -1,6 +1,7 @@
 //! `audithound index PATH...`: evidence becomes an index, or is added to one.
 
 use std::io::Write;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -113,6 +114,8 @@ pub fn run(args: &IndexCommandArgs, out: &mut dyn Write) -> anyhow::Result<Exit>
              the lines in the sources would save nothing, so they are stored",
         );
     }
+    // Looked at before reading: what is written meanwhile is news to whoever follows.
+    let seen = if args.follow { look(&options) } else { Vec::new() };
     let progress = IndexProgress::new(&args.paths);
     let built = build(&options, &progress);
     progress.finish();
@@ -124,7 +127,7 @@ pub fn run(args: &IndexCommandArgs, out: &mut dyn Write) -> anyhow::Result<Exit>
     }
     if args.follow {
         out.flush()?;
-        follow(&options)?;
+        follow(&options, seen)?;
     }
     let counts = &summary.counts;
     let anything = counts.events + counts.duplicates + counts.outside > 0;
@@ -135,16 +138,25 @@ pub fn run(args: &IndexCommandArgs, out: &mut dyn Write) -> anyhow::Result<Exit>
 const LOOK_EVERY: Duration = Duration::from_millis(400);
 
 /// Indexes what grows, until the process is interrupted; what was committed by then is whole.
-fn follow(options: &BuildOptions) -> anyhow::Result<()> {
-    let mut seen = look(&options.paths);
+fn follow(options: &BuildOptions, mut seen: Vec<Looked>) -> anyhow::Result<()> {
     loop {
         std::thread::sleep(LOOK_EVERY);
-        let now = look(&options.paths);
+        let now = look(options);
         if now == seen {
             continue;
         }
         seen = now;
-        let summary = build(options, &Quiet)?;
+        // A log that is being rotated is away for a moment; standard input is read only once.
+        let there = options.paths.iter().filter(|path| path.exists()).cloned().collect();
+        let options = BuildOptions { paths: there, ..options.clone() };
+        if options.paths.is_empty() {
+            continue;
+        }
+        let summary = match build(&options, &Quiet) {
+            // Renamed between the look and the opening: the next look finds it.
+            Err(_) if options.paths.iter().any(|path| !path.exists()) => continue,
+            built => built?,
+        };
         if summary.counts.records > 0 {
             note(&format!(
                 "{} more events, {} rejected",
@@ -155,11 +167,19 @@ fn follow(options: &BuildOptions) -> anyhow::Result<()> {
     }
 }
 
+/// A file with its size and the time it was written to.
+type Looked = (PathBuf, u64, Option<SystemTime>);
+
 /// Sizes and times of everything under the paths: what changes when a log grows or rotates.
-fn look(paths: &[PathBuf]) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+/// The index itself may stand there; what is written to it is no news.
+fn look(options: &BuildOptions) -> Vec<Looked> {
+    let own = std::fs::canonicalize(&options.dir).ok();
+    let is_own =
+        |path: &Path| own.is_some() && path.is_dir() && std::fs::canonicalize(path).ok() == own;
     let mut all = Vec::new();
-    for path in paths {
-        for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
+    for path in &options.paths {
+        let walk = walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter();
+        for entry in walk.filter_entry(|entry| !is_own(entry.path())) {
             let Some(entry) = entry.ok().filter(|entry| entry.file_type().is_file()) else {
                 continue;
             };

@@ -19,6 +19,8 @@ use crate::report::hits::HitFormat;
 use crate::report::hits::write_hits;
 use crate::report::pretty::pretty;
 use crate::report::sanitize;
+use crate::search::conflict::conflicts_among;
+use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
 use crate::search::evidence::SearchOptions;
 use crate::search::evidence::StoredEvent;
@@ -83,6 +85,19 @@ pub fn run(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
                 writeln!(out, "{}", pretty(&String::from_utf8_lossy(&event)))?;
             }
         }
+    }
+    let ids: Vec<EventId> = hits.iter().map(|hit| hit.id).collect();
+    let conflicts = conflicts_among(&evidence, &ids)?;
+    out.flush()?;
+    for conflict in &conflicts {
+        let server = if conflict.server.is_empty() { "unknown" } else { &conflict.server };
+        note(&format!(
+            "{} events of stage {:?}, server {}: {}",
+            conflict.events.len(),
+            conflict.stage,
+            sanitize::terminal(server),
+            conflict.what()
+        ));
     }
     if hits.is_empty() {
         note(&format!("no event has the auditID {}", json!(id)));

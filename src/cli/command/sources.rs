@@ -1,5 +1,6 @@
 //! `audithound sources`: what the evidence is, and what it can and cannot show.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use serde_json::Map;
@@ -23,6 +24,10 @@ use crate::index::manifest::Manifest;
 use crate::index::manifest::SourceRow;
 use crate::report::renderers::json::row_object;
 use crate::report::renderers::json::write_value;
+use crate::search::clock::SourceClock;
+use crate::search::clock::source_clocks;
+use crate::search::conflict::Conflict;
+use crate::search::conflict::conflicts;
 
 /// Arguments of `sources`.
 #[derive(Debug, clap::Args)]
@@ -45,10 +50,16 @@ pub struct SourcesArgs {
 pub fn run(args: &SourcesArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let evidence = open_index(&args.index, Zone::UTC)?;
     let manifest = &evidence.index.manifest;
+    let mut rejected_bytes: BTreeMap<u32, u64> = BTreeMap::new();
+    for row in evidence.index.rejected()? {
+        *rejected_bytes.entry(row.source).or_default() += row.length;
+    }
+    let clocks = source_clocks(&evidence)?;
+    let conflicts = conflicts(&evidence)?;
     let mut answer = Answer {
         name: "sources".into(),
         summary: summary(manifest),
-        sections: vec![source_table(manifest)],
+        sections: vec![source_table(manifest, &rejected_bytes, &clocks)],
         ..Answer::default()
     };
     if !manifest.refused.is_empty() {
@@ -57,6 +68,7 @@ pub fn run(args: &SourcesArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let covered = coverage(&evidence)?;
     answer.sections.extend(covered.sections);
     answer.notes.extend(covered.notes);
+    answer.sections.push(conflict_table(&conflicts));
     if args.output.format == "json" {
         // The words of the tally are keys of their own here, for scripts.
         let mut object = Map::new();
@@ -70,6 +82,8 @@ pub fn run(args: &SourcesArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
             object.insert(section.title.replace(' ', "_"), Value::Array(rows));
         }
         object.insert("totals".into(), counts_value(&manifest.totals));
+        object.insert("rejected_bytes".into(), json!(rejected_bytes.values().sum::<u64>()));
+        object.insert("audit_id_conflicts_total".into(), json!(conflicts.len()));
         object.insert("notes".into(), json!(answer.notes));
         write_value(&Value::Object(object), &view, out)?;
     } else {
@@ -112,9 +126,15 @@ fn number(value: u64) -> Cell {
     Cell::Number(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-fn source_table(manifest: &Manifest) -> Section {
-    let row = |source: &SourceRow| {
+fn source_table(
+    manifest: &Manifest,
+    rejected_bytes: &BTreeMap<u32, u64>,
+    clocks: &BTreeMap<u32, SourceClock>,
+) -> Section {
+    let row = |(id, source): (usize, &SourceRow)| {
         let counts = &source.counts;
+        let id = u32::try_from(id).unwrap_or(u32::MAX);
+        let clock = clocks.get(&id).copied().unwrap_or_default();
         let time = |micros: Option<i64>| Cell::from(micros.map(Timestamp));
         AnswerRow {
             cells: vec![
@@ -122,11 +142,14 @@ fn source_table(manifest: &Manifest) -> Section {
                 number(counts.events),
                 number(counts.blank),
                 number(counts.rejected),
+                number(rejected_bytes.get(&id).copied().unwrap_or_default()),
                 number(counts.duplicates),
                 number(counts.lines),
                 number(source.size),
                 time(source.first),
                 time(source.last),
+                number(clock.out_of_order),
+                Cell::Number(clock.step_back / 1000),
                 Cell::from(source.node.clone()),
                 Cell::from(source.cluster.clone()),
                 Cell::from(source.log.clone()),
@@ -141,11 +164,14 @@ fn source_table(manifest: &Manifest) -> Section {
         "events",
         "blank",
         "rejected",
+        "rejected_bytes",
         "duplicates",
         "lines",
         "bytes",
         "first",
         "last",
+        "out_of_order",
+        "step_back_ms",
         "node",
         "cluster",
         "log",
@@ -155,8 +181,40 @@ fn source_table(manifest: &Manifest) -> Section {
     Section {
         title: "sources".into(),
         columns: columns.map(String::from).to_vec(),
-        rows: manifest.sources.iter().map(row).collect(),
+        rows: manifest.sources.iter().enumerate().map(row).collect(),
         notes: Vec::new(),
+    }
+}
+
+/// Conflicts told one by one; all are counted.
+const CONFLICTS_TOLD: usize = 100;
+
+/// One auditID, one server, one stage, and more than one content.
+fn conflict_table(conflicts: &[Conflict]) -> Section {
+    let rows = conflicts
+        .iter()
+        .take(CONFLICTS_TOLD)
+        .map(|conflict| AnswerRow {
+            cells: vec![
+                Cell::from(conflict.audit_id.as_str()),
+                Cell::from(conflict.stage.as_str()),
+                Cell::from(conflict.server.as_str()),
+                number(conflict.events.len() as u64),
+                Cell::from(conflict.what()),
+            ],
+            events: Vec::new(),
+        })
+        .collect();
+    let mut notes = Vec::new();
+    if conflicts.len() > CONFLICTS_TOLD {
+        notes.push(format!("{} more are not listed", conflicts.len() - CONFLICTS_TOLD));
+    }
+    let columns = ["audit_id", "stage", "server", "contents", "what"];
+    Section {
+        title: "audit id conflicts".into(),
+        columns: columns.map(String::from).to_vec(),
+        rows,
+        notes,
     }
 }
 
