@@ -165,8 +165,14 @@ impl Commit {
             .truncate(false)
             .open(&path)
             .map_err(|error| IndexError::io("open", &path, error))?;
-        if lock.try_lock().is_err() {
-            return Err(IndexError::Locked(dir.display().to_string()));
+        // A process that is just being started by this one shares the lock for a moment.
+        let mut tries = 0;
+        while lock.try_lock().is_err() {
+            tries += 1;
+            if tries > 20 {
+                return Err(IndexError::Locked(dir.display().to_string()));
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
         let manifest = if dir.join(MANIFEST).exists() {
             Manifest::load(dir)?
