@@ -10,6 +10,8 @@ mod corpus;
 mod coverage;
 mod disaster;
 mod fixtures;
+mod fuzz;
+mod fuzz_targets;
 mod hunt;
 mod increments;
 mod investigate;
