@@ -47,12 +47,12 @@ pub fn coverage(evidence: &dyn Evidence) -> Result<Answer, SearchError> {
         sections: vec![
             server_table(&servers),
             level_table(&depths),
-            depth_table(&depths),
             profile_table(&depths),
             cannot_show_table(&depths),
             stage_table(&all(&[Field::path("stage")])?),
             gaps,
             skew,
+            depth_table(&depths),
         ],
         notes,
         ..Answer::default()
@@ -133,6 +133,25 @@ mod tests {
         assert_eq!(gaps.rows[0].cells[3], Cell::Number(660));
         assert_eq!(section(&answer, "levels").rows.len(), 2);
         assert!(answer.notes.is_empty());
+    }
+
+    #[test]
+    fn a_watch_that_ended_after_the_gap_fills_no_gap() {
+        let mut log: Vec<String> =
+            (30..60).map(|minute| event(minute, "leases", "update", "Metadata")).collect();
+        log.push(
+            event(5, "pods", "watch", "Metadata").replace(
+                r#""stage":"#,
+                r#""stageTimestamp":"2025-07-02T10:40:00.000000Z","stage":"#,
+            ),
+        );
+        let evidence = MemoryEvidence::from_lines("a", &log.join("\n"));
+        let answer = coverage(&evidence).unwrap();
+        let gaps = section(&answer, "gaps");
+        assert_eq!(gaps.rows.len(), 1, "{gaps:?}");
+        assert_eq!(gaps.rows[0].cells[4..6], [Cell::Number(1), Cell::Number(1)]);
+        let Cell::Text(what) = &gaps.rows[0].cells[7] else { panic!("{gaps:?}") };
+        assert!(what.contains("still going on"), "{what}");
     }
 
     #[test]

@@ -8,7 +8,9 @@ use crate::hunt::answer::Section;
 use crate::hunt::coverage::cells::number;
 use crate::hunt::coverage::cells::table;
 use crate::hunt::coverage::cells::value;
+use crate::query::ast::Bound;
 use crate::query::ast::QueryAst;
+use crate::query::ast::Test;
 use crate::search::error::SearchError;
 use crate::search::evidence::Evidence;
 use crate::search::evidence::FacetRow;
@@ -91,7 +93,8 @@ pub fn gap_table(
             rows.push(row(evidence, &known, at, gap)?);
         }
     }
-    let columns = ["server", "from", "to", "seconds", "events", "usual_seconds", "what"];
+    let columns =
+        ["server", "from", "to", "seconds", "events", "ended_later", "usual_seconds", "what"];
     Ok((table("gaps", &columns, rows), notes))
 }
 
@@ -174,8 +177,18 @@ fn row(
     let inner =
         if server.beats.contains(&from) { from.saturating_add(server.bucket) } else { from };
     let range = TimeRange { since: Some(Timestamp(inner)), until: Some(Timestamp(to)) };
-    let events: u64 =
-        evidence.histogram(&server.own, range, server.bucket)?.iter().map(|(_, count)| count).sum();
+    let count = |question: &QueryAst| -> Result<u64, SearchError> {
+        let minutes = evidence.histogram(question, range, server.bucket)?;
+        Ok(minutes.iter().map(|(_, count)| count).sum())
+    };
+    let events = count(&server.own)?;
+    // A watch is written when it ends: what was received in the gap may be recorded behind it.
+    let written_later = QueryAst::Field {
+        field: Field::path("stageTimestamp"),
+        test: Test::Range { low: Bound::Included(Timestamp(to).to_rfc3339()), high: Bound::Open },
+    };
+    let later = count(&QueryAst::all_of(vec![server.own.clone(), written_later]))?;
+    let events_then = events.saturating_sub(later);
     let going_on: Vec<&str> = all
         .iter()
         .enumerate()
@@ -183,7 +196,7 @@ fn row(
         .filter(|(_, other)| beats_in(other, inner, to))
         .map(|(_, other)| other.name.as_str())
         .collect();
-    let what = match (events, going_on.is_empty()) {
+    let what = match (events_then, going_on.is_empty()) {
         (0, false) if to <= server.first.saturating_add(server.bucket) => format!(
             "the log begins later than that of {}: rotated away, or never collected",
             going_on.join("; ")
@@ -195,6 +208,11 @@ fn row(
             "nothing recorded while {} went on: this log is missing, or the server was down",
             going_on.join("; ")
         ),
+        (0, true) if events > 0 && !server.beats.contains(&from) => {
+            "the log begins at the end of this time: before it only requests are known that were \
+             still going on then"
+                .to_owned()
+        }
         (0, true) => "nothing recorded, by no server of the cluster: all logs are missing, or the \
                       control plane was down (an idle one still has heartbeats)"
             .to_owned(),
@@ -213,6 +231,7 @@ fn row(
         Cell::from(Timestamp(to)),
         Cell::Number(to.saturating_sub(from) / SECOND),
         number(events),
+        number(later),
         Cell::Number(usual(&server.beats, server.bucket) / SECOND),
         Cell::from(what),
     ])
