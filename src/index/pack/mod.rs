@@ -13,5 +13,6 @@ pub mod finish;
 pub mod layout;
 pub mod section;
 pub mod shape;
+pub mod texts;
 pub mod view;
 pub mod wire;
