@@ -505,7 +505,7 @@ fn a_copied_index_is_opened_without_the_right_to_write() {
     assert_eq!(count(&copy, "user:neighbour"), 50);
     for command in ["sources", "rejected", "verify"] {
         let output = audithound(&[command, "--index", text(&copy)]);
-        assert!(output.status.code() < Some(2), "{command}: {:?}", output);
+        assert!(output.status.code() < Some(2), "{command}: {output:?}");
     }
     assert_eq!(before, names(&copy));
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
