@@ -3,33 +3,22 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::fs::OpenOptions;
-use std::io::Read as _;
-use std::io::Seek as _;
-use std::io::SeekFrom;
 use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
-use xxhash_rust::xxh3::Xxh3;
-
 use crate::event::place::Place;
 use crate::event::place::SourceId;
+use crate::index::append::Appender;
 use crate::index::dedupe::Duplicate;
-use crate::index::dedupe::Seen;
 use crate::index::error::IndexError;
-use crate::index::manifest::AppendedFile;
 use crate::index::manifest::Counts;
 use crate::index::manifest::MANIFEST;
 use crate::index::manifest::Manifest;
 use crate::index::manifest::PackRow;
 use crate::index::manifest::Reached;
-use crate::index::pack::build::PackBuilder;
 use crate::index::pack::finish::PackBytes;
 use crate::intake::record::Rejected;
 
@@ -62,6 +51,28 @@ pub struct RejectedRow {
     pub reason: String,
     /// The beginning of it, bytes that are no UTF-8 replaced.
     pub text: String,
+    /// This row is no run: what the source has at this offset and behind it in the rows above was
+    /// the first part of a record, which was read whole later.  A row, because the file is only
+    /// ever appended to: until the manifest is written the former rows hold.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken_up: bool,
+}
+
+/// Reads the file of rejected runs, without those that were taken up later.
+///
+/// # Errors
+/// When a line of it cannot be read.
+pub fn rejected_rows(bytes: &[u8]) -> serde_json::Result<Vec<RejectedRow>> {
+    let mut rows: Vec<RejectedRow> = Vec::new();
+    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let row: RejectedRow = serde_json::from_slice(line)?;
+        if row.taken_up {
+            rows.retain(|above| above.source != row.source || above.offset < row.offset);
+        } else {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
 }
 
 impl RejectedRow {
@@ -76,6 +87,7 @@ impl RejectedRow {
             length: rejected.raw.len() as u64,
             reason: rejected.reason.clone(),
             text: String::from_utf8_lossy(kept).into_owned(),
+            taken_up: false,
         }
     }
 }
@@ -140,105 +152,6 @@ impl UnitResult {
     }
 }
 
-/// An append-only file with a running checksum.
-struct Appender {
-    path: PathBuf,
-    file: File,
-    bytes: u64,
-    sum: Xxh3,
-}
-
-impl std::fmt::Debug for Appender {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Appender of {} at {}", self.path.display(), self.bytes)
-    }
-}
-
-impl Appender {
-    /// Opens the file at the end of what is committed; what stands behind is from a run that died.
-    fn open(path: PathBuf, committed: &AppendedFile) -> Result<Appender, IndexError> {
-        let io = |attempt| {
-            let path = path.clone();
-            move |error| IndexError::io(attempt, path, error)
-        };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io("open"))?;
-        let mut sum = Xxh3::new();
-        let mut left = committed.bytes;
-        let mut buffer = vec![0; 1 << 16];
-        while left > 0 {
-            let want = left.min(buffer.len() as u64) as usize;
-            let got = file.read(buffer.get_mut(..want).unwrap_or_default()).map_err(io("read"))?;
-            if got == 0 {
-                return Err(IndexError::Damaged {
-                    file: path.display().to_string(),
-                    offset: committed.bytes - left,
-                    what: "the file is too short".to_owned(),
-                });
-            }
-            sum.update(buffer.get(..got).unwrap_or_default());
-            left -= got as u64;
-        }
-        file.set_len(committed.bytes).map_err(io("truncate"))?;
-        file.seek(SeekFrom::End(0)).map_err(io("seek in"))?;
-        Ok(Appender { path, file, bytes: committed.bytes, sum })
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), IndexError> {
-        self.file.write_all(bytes).map_err(|error| IndexError::io("write", &self.path, error))?;
-        self.sum.update(bytes);
-        self.bytes += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn replace(&mut self, kept: &[u8]) -> Result<(), IndexError> {
-        let io = |error| IndexError::io("write", &self.path, error);
-        self.file.seek(SeekFrom::Start(0)).map_err(io)?;
-        self.file.set_len(0).map_err(io)?;
-        self.sum = Xxh3::new();
-        self.bytes = 0;
-        self.append(kept)
-    }
-
-    fn whole(&mut self) -> Result<Vec<u8>, IndexError> {
-        let io = |error| IndexError::io("read", &self.path, error);
-        let mut all = Vec::new();
-        self.file.seek(SeekFrom::Start(0)).map_err(io)?;
-        self.file.read_to_end(&mut all).map_err(io)?;
-        Ok(all)
-    }
-
-    /// Keeps some of the lines.
-    fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) -> Result<(), IndexError> {
-        let all = self.whole()?;
-        let lines = all.split_inclusive(|byte| *byte == b'\n').filter(|line| keep(line));
-        self.replace(&lines.collect::<Vec<_>>().concat())
-    }
-
-    /// Keeps some of the rows of a fixed length.
-    fn retain_chunks(
-        &mut self,
-        len: usize,
-        keep: impl Fn(&[u8]) -> bool,
-    ) -> Result<(), IndexError> {
-        let all = self.whole()?;
-        self.replace(&all.chunks(len).filter(|row| keep(row)).collect::<Vec<_>>().concat())
-    }
-
-    fn state(&self) -> AppendedFile {
-        AppendedFile { bytes: self.bytes, sum: format!("{:016x}", self.sum.digest()) }
-    }
-
-    fn sync(&self) -> Result<(), IndexError> {
-        self.file.sync_data().map_err(|error| IndexError::io("write", &self.path, error))
-    }
-}
-
 /// The writing side of an index directory, held by one process at a time.
 #[derive(Debug)]
 pub struct Commit {
@@ -275,8 +188,14 @@ impl Commit {
             .truncate(false)
             .open(&path)
             .map_err(|error| IndexError::io("open", &path, error))?;
-        if lock.try_lock().is_err() {
-            return Err(IndexError::Locked(dir.display().to_string()));
+        // A process that is just being started by this one shares the lock for a moment.
+        let mut tries = 0;
+        while lock.try_lock().is_err() {
+            tries += 1;
+            if tries > 20 {
+                return Err(IndexError::Locked(dir.display().to_string()));
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
         let manifest = if dir.join(MANIFEST).exists() {
             Manifest::load(dir)?
@@ -321,6 +240,46 @@ impl Commit {
         Ok(())
     }
 
+    /// Forgets the rejected run that a source ended with, where reading goes on at its start: it was
+    /// the first part of a record that was still being written.
+    ///
+    /// # Errors
+    /// When the file of rejected runs cannot be written.
+    pub fn take_up(&mut self, number: usize, offset: u64) -> Result<(), IndexError> {
+        let Some(row) = self.manifest.sources.get_mut(number) else { return Ok(()) };
+        let Some(reached) = row.reached.as_ref().filter(|reached| reached.size > offset) else {
+            return Ok(());
+        };
+        let source = number as u32;
+        let known = rejected_rows(&self.rejected.whole()?).unwrap_or_default();
+        let runs = known.iter().filter(|run| run.source == source && run.offset >= offset);
+        let taken = runs.count() as u64;
+        let mark = RejectedRow {
+            source,
+            offset,
+            line: reached.line,
+            item: 0,
+            length: 0,
+            reason: String::new(),
+            text: String::new(),
+            taken_up: true,
+        };
+        let mut line = serde_json::to_vec(&mark).unwrap_or_default();
+        line.push(b'\n');
+        self.rejected.append(&line)?;
+        let counts = Counts {
+            records: taken,
+            rejected: taken,
+            lines: row.counts.lines.saturating_sub(reached.line.saturating_sub(1)),
+            bytes: reached.size - offset,
+            ..Counts::default()
+        };
+        row.counts.subtract(&counts);
+        self.manifest.totals.subtract(&counts);
+        row.reached = None;
+        Ok(())
+    }
+
     /// Gives the further places of events the new numbers of their packs; those of packs that are
     /// not in `numbers` are dropped.
     ///
@@ -341,7 +300,7 @@ impl Commit {
     }
 
     /// Appends what a worker made of a unit.
-    fn add(&mut self, unit: UnitResult) -> Result<(), IndexError> {
+    pub(super) fn add(&mut self, unit: UnitResult) -> Result<(), IndexError> {
         for piece in &unit.sources {
             self.manifest.totals.add(&piece.counts);
             if let Some(row) = self.manifest.sources.get_mut(piece.source.0 as usize) {
@@ -452,172 +411,6 @@ fn holds_anything_else(dir: &Path) -> bool {
     std::fs::read_dir(dir).is_ok_and(|entries| {
         entries.flatten().any(|entry| !entry.file_name().to_str().is_some_and(own))
     })
-}
-
-/// A change of the manifest that must not come before the units it speaks of.
-struct Note(Box<dyn FnOnce(&mut Commit) + Send>);
-
-impl std::fmt::Debug for Note {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Note")
-    }
-}
-
-impl State {
-    /// Makes the notes that are due.
-    fn note(&mut self) {
-        while let Some(first) = self.notes.first_entry() {
-            if *first.key() > self.next_commit {
-                break;
-            }
-            for Note(note) in first.remove() {
-                note(&mut self.commit);
-            }
-        }
-    }
-}
-
-/// Lets workers do things in the order of their units.
-#[derive(Debug)]
-pub struct Turn {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug)]
-struct State {
-    commit: Commit,
-    seen: Option<Seen>,
-    next_duplicates: u64,
-    next_commit: u64,
-    waiting: BTreeMap<u64, UnitResult>,
-    /// What is to be noted once all units before a number are written.
-    notes: BTreeMap<u64, Vec<Note>>,
-    failed: Option<IndexError>,
-}
-
-impl Turn {
-    /// Starts with unit 0.
-    pub fn new(commit: Commit, seen: Seen) -> Turn {
-        Turn {
-            state: Mutex::new(State {
-                commit,
-                seen: Some(seen),
-                next_duplicates: 0,
-                next_commit: 0,
-                waiting: BTreeMap::new(),
-                notes: BTreeMap::new(),
-                failed: None,
-            }),
-            changed: Condvar::new(),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Runs `change` on the writing side.
-    pub fn with_commit<T>(&self, change: impl FnOnce(&mut Commit) -> T) -> T {
-        change(&mut self.lock().commit)
-    }
-
-    /// Runs `change` on the writing side once all units below `unit` are written.
-    pub fn after(&self, unit: u64, change: impl FnOnce(&mut Commit) + Send + 'static) {
-        let mut state = self.lock();
-        state.notes.entry(unit).or_default().push(Note(Box::new(change)));
-        state.note();
-    }
-
-    /// Notes the first thing that went wrong and lets everybody go.
-    pub fn fail(&self, error: IndexError) {
-        let mut state = self.lock();
-        if state.failed.is_none() {
-            state.failed = Some(error);
-        }
-        drop(state);
-        self.changed.notify_all();
-    }
-
-    /// Waits for the unit's turn, then returns which of its events were seen before.
-    ///
-    /// # Errors
-    /// When an earlier event cannot be read back, or somebody else failed.
-    pub fn duplicates(
-        &self,
-        unit: u64,
-        builder: &PackBuilder,
-        texts: impl Fn(&[u32]) -> Vec<Vec<u8>>,
-    ) -> Result<Vec<Duplicate>, IndexError> {
-        let mut state = self.lock();
-        let mut seen = loop {
-            if state.failed.is_some() {
-                return Ok(Vec::new());
-            }
-            if state.next_duplicates == unit {
-                if let Some(seen) = state.seen.take() {
-                    break seen;
-                }
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        };
-        drop(state);
-        let suspects = seen.suspects(builder);
-        let found = if suspects.is_empty() {
-            Ok(Vec::new())
-        } else {
-            self.wait_committed(unit)
-                .and_then(|packs| seen.confirm(&suspects, builder, &packs, texts))
-        };
-        let found = found.inspect(|found| seen.add(unit, builder, found));
-        let mut state = self.lock();
-        state.seen = Some(seen);
-        state.next_duplicates = unit + 1;
-        drop(state);
-        self.changed.notify_all();
-        found
-    }
-
-    /// Waits until everything before `unit` is written, and returns the packs.
-    fn wait_committed(&self, unit: u64) -> Result<Vec<PackRow>, IndexError> {
-        let mut state = self.lock();
-        while state.next_commit < unit && state.failed.is_none() {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        Ok(state.commit.manifest.packs.clone())
-    }
-
-    /// Appends a unit as soon as all before it are.
-    ///
-    /// # Errors
-    /// When writing fails.
-    pub fn commit(&self, unit: UnitResult) -> Result<(), IndexError> {
-        let mut state = self.lock();
-        state.waiting.insert(unit.number, unit);
-        while state.failed.is_none() {
-            let next = state.next_commit;
-            let Some(unit) = state.waiting.remove(&next) else { break };
-            state.commit.add(unit)?;
-            state.next_commit += 1;
-            state.note();
-            state.commit.checkpoint_if_due()?;
-        }
-        drop(state);
-        self.changed.notify_all();
-        Ok(())
-    }
-
-    /// Ends the run.
-    ///
-    /// # Errors
-    /// What went wrong first.
-    pub fn into_commit(self) -> Result<Commit, IndexError> {
-        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        match state.failed {
-            Some(error) => Err(error),
-            None => Ok(state.commit),
-        }
-    }
 }
 
 /// A place as it is kept for a duplicate.

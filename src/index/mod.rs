@@ -4,13 +4,18 @@
 //! bytes that were no events, the further places of events found again, and the manifest
 //! ([`manifest`]) that says what of all this counts.  The room knows no questions.
 
+mod append;
 pub mod build;
 pub mod commit;
 pub mod dedupe;
 pub mod error;
+mod feed;
 pub mod manifest;
 pub mod mmap;
+pub mod options;
 pub mod pack;
 pub mod prune;
 pub mod reader;
+pub mod turn;
 pub mod verify;
+mod worker;

@@ -11,6 +11,7 @@ pub mod learn;
 pub mod network;
 pub mod observe;
 mod observe_others;
+mod observed;
 pub mod owner;
 pub mod pod_networks;
 pub mod question;

@@ -6,6 +6,10 @@ use std::io::Write;
 use unicode_width::UnicodeWidthChar;
 use unicode_width::UnicodeWidthStr;
 
+/// Where nothing is shortened a wider cell stands out to the right: one of megabytes, which
+/// anybody can write into an event, must not make every other line as long.
+const WIDEST_ALIGNED: usize = 512;
+
 /// Blanks between two columns.
 const GAP: usize = 2;
 /// A column is not made narrower than this while a wider one is left.
@@ -36,7 +40,9 @@ impl TableWriter {
     pub fn write_rows(&mut self, rows: &[Vec<String>], out: &mut dyn Write) -> std::io::Result<()> {
         for row in rows {
             for (cell, width) in row.iter().zip(&mut self.widths) {
-                *width = (*width).max(cell.width());
+                let own = cell.width();
+                let aligned = if self.width.is_some() { own } else { own.min(WIDEST_ALIGNED) };
+                *width = (*width).max(aligned);
             }
         }
         if let Some(limit) = self.width {
@@ -140,6 +146,19 @@ mod tests {
         let mut out = Vec::new();
         TableWriter::new(columns, width, false).write_rows(&rows, &mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_cell_of_megabytes_is_whole_and_widens_no_other_line() {
+        let columns = ["a".to_owned(), "b".to_owned()];
+        let long = "x".repeat(1 << 20);
+        let rows = [[long.clone(), "1".to_owned()].to_vec(), ["y".into(), "2".into()].to_vec()];
+        let mut out = Vec::new();
+        write_table(&columns, &rows, None, false, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], format!("{long}  1"));
+        assert!(lines[2].len() < 1000 && lines[2].ends_with('2'));
     }
 
     #[test]

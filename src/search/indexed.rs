@@ -32,6 +32,7 @@ use crate::search::evidence::SortOrder;
 use crate::search::evidence::StoredEvent;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::matching;
+use crate::search::pack_eval::matching_shared;
 use crate::search::pack_eval::origin;
 use crate::search::pack_top::NumberTop;
 use crate::search::pack_top::TopRow;
@@ -40,6 +41,7 @@ use crate::search::pack_top::merge_numbers;
 use crate::search::pack_top::top_of_pack;
 use crate::search::pack_values::values;
 use crate::search::question::Question;
+use crate::search::question::Sharing;
 use crate::search::scan::NO_BODIES;
 use crate::search::scan::asks_bodies;
 
@@ -197,21 +199,8 @@ impl Searcher {
         let mut total = 0;
         let mut asked = 0;
         for some in packs.chunks(batch) {
-            let answers = self.ask(some, question, |number, scope, bits| {
-                if bits.is_empty() {
-                    return Ok(Vec::new());
-                }
-                let times = scope.pack.times()?;
-                let own: Vec<Candidate> = bits
-                    .iter()
-                    .map(|event| Candidate {
-                        time: times.get(event).copied().unwrap_or(NO_TIME),
-                        pack: number as u32,
-                        event: event as u32,
-                    })
-                    .collect();
-                Ok(own)
-            })?;
+            let answers = self
+                .ask(some, question, |number, scope, bits| candidates_of(number, scope, &bits))?;
             asked += some.len();
             for own in answers {
                 total += own.len() as u64;
@@ -368,6 +357,26 @@ impl Searcher {
     }
 }
 
+/// Returns the matching events of a pack with their times.
+fn candidates_of(
+    number: usize,
+    scope: PackScope<'_>,
+    bits: &Bits,
+) -> Result<Vec<Candidate>, Damage> {
+    if bits.is_empty() {
+        return Ok(Vec::new());
+    }
+    let times = scope.pack.times()?;
+    Ok(bits
+        .iter()
+        .map(|event| Candidate {
+            time: times.get(event).copied().unwrap_or(NO_TIME),
+            pack: number as u32,
+            event: event as u32,
+        })
+        .collect())
+}
+
 fn stored(scope: PackScope<'_>, events: &[u32]) -> Result<Vec<StoredEvent>, Damage> {
     let mut reader = scope.pack.reader()?;
     let places = scope.pack.places()?;
@@ -397,6 +406,52 @@ impl Evidence for Searcher {
         let (found, total) = self.candidates(&ready, options)?;
         let hits = self.order(found, options)?;
         Ok(Hits { hits, total, notes: self.notes(question)? })
+    }
+
+    fn search_all(
+        &self,
+        questions: &[QueryAst],
+        options: &SearchOptions,
+    ) -> Result<Vec<Hits>, SearchError> {
+        self.trim();
+        let mut sharing = Sharing::default();
+        let ready: Vec<Question> = questions
+            .iter()
+            .map(|ast| Question::of_batch(ast, options.range, self.zone, &mut sharing))
+            .collect::<Result<_, _>>()
+            .map_err(|error| SearchError::Question(error.to_string()))?;
+        let packs = self.packs_of(options.range);
+        // Every pack is asked everything while its columns are at hand.
+        let answers: Vec<Vec<Vec<Candidate>>> = packs
+            .par_iter()
+            .map(|number| {
+                let scope = self.pack(*number)?;
+                let mut shared = vec![None; sharing.len()];
+                ready
+                    .iter()
+                    .map(|question| {
+                        matching_shared(scope, question, &mut shared)
+                            .and_then(|bits| candidates_of(*number, scope, &bits))
+                    })
+                    .collect::<Result<_, _>>()
+                    .map_err(|damage| self.damaged(*number, &damage))
+            })
+            .collect::<Result<_, SearchError>>()?;
+        let mut found: Vec<Vec<Candidate>> = vec![Vec::new(); questions.len()];
+        for pack in answers {
+            for (all, own) in found.iter_mut().zip(pack) {
+                all.extend(own);
+            }
+        }
+        found
+            .into_par_iter()
+            .zip(questions)
+            .map(|(found, question)| {
+                let total = found.len() as u64;
+                let hits = self.order(found, options)?;
+                Ok(Hits { hits, total, notes: self.notes(question)? })
+            })
+            .collect()
     }
 
     fn count(&self, question: &QueryAst, range: TimeRange) -> Result<u64, SearchError> {

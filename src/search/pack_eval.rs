@@ -58,6 +58,19 @@ pub struct PackScope<'p> {
 /// # Errors
 /// On damage.
 pub fn matching(scope: PackScope<'_>, question: &Question) -> Result<Bits> {
+    matching_shared(scope, question, &mut Vec::new())
+}
+
+/// The same for one question of a batch: `shared` holds what conditions were answered already for
+/// this pack, by their number.
+///
+/// # Errors
+/// On damage.
+pub fn matching_shared(
+    scope: PackScope<'_>,
+    question: &Question,
+    shared: &mut Vec<Option<Bits>>,
+) -> Result<Bits> {
     let pack = scope.pack;
     let mut mask = Bits::all(pack.len());
     let range = question.range;
@@ -80,7 +93,7 @@ pub fn matching(scope: PackScope<'_>, question: &Question) -> Result<Bits> {
         _ => question.may_match(&pack.filter()?),
     };
     let mut bits = if columns_can {
-        let mut eval = Eval { scope, zone: question.zone };
+        let mut eval = Eval { scope, zone: question.zone, shared };
         eval.node(&question.root, &mask)?
     } else {
         Bits::none(pack.len())
@@ -185,12 +198,16 @@ pub fn sections_of(path: &str) -> impl Iterator<Item = SectionId> + '_ {
     })
 }
 
-struct Eval<'p> {
+/// So few events are judged by their text rather than searched for among all values.
+const FEW: u64 = 24;
+
+struct Eval<'p, 's> {
     scope: PackScope<'p>,
     zone: Zone,
+    shared: &'s mut Vec<Option<Bits>>,
 }
 
-impl Eval<'_> {
+impl Eval<'_, '_> {
     fn pack(&self) -> &Pack {
         self.scope.pack
     }
@@ -249,7 +266,22 @@ impl Eval<'_> {
                 self.meta(*at, |v| !v.is_empty() && test.test.accepts(&String::from_utf8_lossy(v)))?
             }
             Node::Flag(test) => self.flag(test)?,
-            Node::Words(test) => events_with_words(self.scope.pack, test)?,
+            Node::Words(_, matcher) if mask.count() <= FEW => self.judged(mask.clone(), matcher)?,
+            Node::Words(test, _) => events_with_words(self.scope.pack, test)?,
+            Node::Shared(number, inner) => {
+                let number = *number as usize;
+                if let Some(Some(bits)) = self.shared.get(number) {
+                    return Ok(bits.clone());
+                }
+                let bits = self.node(inner, &Bits::all(n))?;
+                if self.shared.len() <= number {
+                    self.shared.resize(number + 1, None);
+                }
+                if let Some(slot) = self.shared.get_mut(number) {
+                    *slot = Some(bits.clone());
+                }
+                bits
+            }
             Node::Judged(candidates, matcher) => {
                 let mut bits = self.node(candidates, mask)?;
                 bits.and(mask);

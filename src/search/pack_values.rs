@@ -1,5 +1,6 @@
 //! Values of fields for events of one pack, from the columns wherever that is exact.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 
 use crate::event::field::Field;
@@ -14,6 +15,7 @@ use crate::index::pack::shape::Known;
 use crate::index::pack::shape::ValueKind;
 use crate::index::pack::view::NO_TIME;
 use crate::index::pack::view::Pack;
+use crate::index::pack::view::known_at;
 use crate::index::pack::wire::Damage;
 use crate::query::matcher::field_values;
 use crate::search::pack_eval::PackScope;
@@ -27,61 +29,69 @@ type Result<T> = std::result::Result<T, Damage>;
 /// Values of one field, one list per event asked for.
 pub type Lists = Vec<Vec<String>>;
 
+/// Values from columns, and the events (by their place in the list) that must be parsed instead:
+/// those where one event has values of one path in several columns, so that their order is only
+/// in the text.
+#[derive(Debug, Default)]
+struct Columnar {
+    lists: Lists,
+    odd: BTreeSet<usize>,
+}
+
+impl Columnar {
+    fn none(n: usize) -> Columnar {
+        Columnar { lists: vec![Vec::new(); n], odd: BTreeSet::new() }
+    }
+}
+
 /// Returns the values of `field` for `events` (ascending numbers).
 ///
 /// # Errors
 /// On damage.
 pub fn values(scope: PackScope<'_>, events: &[usize], field: &Field, zone: Zone) -> Result<Lists> {
     let fast = match field.reading() {
-        Reading::AnyOf(paths) => any_of(scope.pack, events, &paths)?,
-        Reading::FirstOf(paths) => first_of(scope.pack, events, &paths, None)?,
+        Reading::AnyOf(paths) => Some(any_of(scope.pack, events, &paths)?),
+        Reading::FirstOf(paths) => Some(first_of(scope.pack, events, &paths, None)?),
         Reading::Namespace(paths) => {
             let own = path_values(scope.pack, events, "objectRef.resource")?;
-            match own {
-                Some(own) => first_of(scope.pack, events, &paths, Some(&own))?,
-                None => None,
-            }
+            let mut found = first_of(scope.pack, events, &paths, Some(&own.lists))?;
+            found.odd.extend(own.odd);
+            Some(found)
         }
         Reading::Computed => computed(scope, events, field, zone)?,
     };
-    match fast {
-        Some(lists) if scope.pack.whole()?.is_empty() => Ok(lists),
-        Some(mut lists) => {
-            let whole = scope.pack.whole()?;
-            for (number, texts) in whole.iter() {
-                if let Ok(at) = events.binary_search(&(*number as usize)) {
-                    let own = judge(scope, *number as usize, texts, |event| {
-                        field_values(event, field, zone)
-                    })?;
-                    if let Some(slot) = lists.get_mut(at) {
-                        *slot = own;
-                    }
-                }
+    let mut found = match fast {
+        Some(found) => found,
+        None => Columnar { odd: (0..events.len()).collect(), ..Columnar::none(events.len()) },
+    };
+    let whole = scope.pack.whole()?;
+    for (number, _) in whole.iter() {
+        found.odd.extend(events.binary_search(&(*number as usize)).ok());
+    }
+    if !found.odd.is_empty() {
+        let mut reader = scope.pack.reader()?;
+        for at in &found.odd {
+            let Some(number) = events.get(*at) else { continue };
+            let texts = reader.read(*number)?;
+            let own = judge(scope, *number, &texts, |event| field_values(event, field, zone))?;
+            if let Some(slot) = found.lists.get_mut(*at) {
+                *slot = own;
             }
-            Ok(lists)
-        }
-        None => {
-            let mut reader = scope.pack.reader()?;
-            events
-                .iter()
-                .map(|number| {
-                    let texts = reader.read(*number)?;
-                    judge(scope, *number, &texts, |event| field_values(event, field, zone))
-                })
-                .collect()
         }
     }
+    Ok(found.lists)
 }
 
-fn any_of(pack: &Pack, events: &[usize], paths: &[String]) -> Result<Option<Lists>> {
-    let mut lists: Lists = vec![Vec::new(); events.len()];
+fn any_of(pack: &Pack, events: &[usize], paths: &[String]) -> Result<Columnar> {
+    let mut found = Columnar::none(events.len());
     for path in paths {
-        let Some(own) = path_values(pack, events, path)? else { return Ok(None) };
-        for (list, own) in lists.iter_mut().zip(own) {
+        let own = path_values(pack, events, path)?;
+        for (list, own) in found.lists.iter_mut().zip(own.lists) {
             list.extend(own);
         }
+        found.odd.extend(own.odd);
     }
-    Ok(Some(lists))
+    Ok(found)
 }
 
 fn first_of(
@@ -89,14 +99,14 @@ fn first_of(
     events: &[usize],
     paths: &[String],
     namespaces_only: Option<&Lists>,
-) -> Result<Option<Lists>> {
-    let mut lists: Lists = vec![Vec::new(); events.len()];
+) -> Result<Columnar> {
+    let mut found = Columnar::none(events.len());
     for (at, path) in paths.iter().enumerate() {
-        if lists.iter().all(|list| !list.is_empty()) {
+        if found.lists.iter().all(|list| !list.is_empty()) {
             break;
         }
-        let Some(own) = path_values(pack, events, path)? else { return Ok(None) };
-        for (number, (list, own)) in lists.iter_mut().zip(own).enumerate() {
+        let own = path_values(pack, events, path)?;
+        for (number, (list, own)) in found.lists.iter_mut().zip(own.lists).enumerate() {
             let may = at == 0
                 || namespaces_only.is_none_or(|resources| {
                     resources
@@ -107,44 +117,69 @@ fn first_of(
                 *list = own;
             }
         }
+        found.odd.extend(own.odd);
     }
-    Ok(Some(lists))
+    Ok(found)
 }
 
-/// Returns the values at one path, or `None` where the order of an event's values cannot be told
-/// from one column: such events are parsed.
-fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Option<Lists>> {
-    let mut lists: Lists = vec![Vec::new(); events.len()];
+/// Reads the values at one path.
+fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
+    let mut found = Columnar::none(events.len());
+    // Which column each event's values came from.
+    let mut from: Vec<u32> = vec![0; events.len()];
     let mut columns = 0;
     for section in sections_of(path) {
         if !pack.has_section(section) {
             continue;
         }
-        if pack.links(section)?.literal_paths.contains(path) {
-            return Ok(None);
-        }
         for column in pack.directory(section)?.at(path) {
             columns += 1;
-            if columns > 1 {
-                return Ok(None);
-            }
             let dict = pack.dict(section, *column)?;
             let mut wanted = events.iter().enumerate().peekable();
             pack.occurrences(section, *column, |event, id| {
                 while wanted.peek().is_some_and(|(_, number)| **number < event) {
                     wanted.next();
                 }
-                if let Some((at, number)) = wanted.peek() {
-                    if **number == event {
-                        if let Some(list) = lists.get_mut(*at) {
-                            list.push(value_text(&dict, id));
-                        }
-                    }
+                if let Some((at, _)) = wanted.peek().filter(|(_, number)| **number == event) {
+                    found.put(*at, columns, &mut from, || value_text(&dict, id));
                 }
             })?;
         }
+        if pack.links(section)?.literal_paths.contains(path) {
+            columns += 1;
+            let shapes = pack.shapes(section)?;
+            let mut known: HashMap<u32, Vec<&str>> = HashMap::new();
+            for (template, known_here) in known_at(&shapes, path) {
+                let text = match known_here {
+                    Known::True => "true",
+                    Known::False => "false",
+                    _ => continue,
+                };
+                known.entry(template).or_default().push(text);
+            }
+            let templates = pack.templates(section)?;
+            for (at, number) in events.iter().enumerate() {
+                let template = templates.get(*number).copied().unwrap_or_default();
+                for text in known.get(&template).into_iter().flatten() {
+                    found.put(at, columns, &mut from, || (*text).to_owned());
+                }
+            }
+        }
     }
-    Ok(Some(lists))
+    Ok(found)
+}
+
+impl Columnar {
+    /// Adds a value of an event that column `from` has.
+    fn put(&mut self, at: usize, column: u32, from: &mut [u32], value: impl Fn() -> String) {
+        if let (Some(list), Some(from)) = (self.lists.get_mut(at), from.get_mut(at)) {
+            if *from != 0 && *from != column {
+                self.odd.insert(at);
+            }
+            *from = column;
+            list.push(value());
+        }
+    }
 }
 
 /// Returns a value of a dictionary with its escapes decoded.
@@ -158,13 +193,13 @@ fn computed(
     events: &[usize],
     field: &Field,
     zone: Zone,
-) -> Result<Option<Lists>> {
+) -> Result<Option<Columnar>> {
     let pack = scope.pack;
     let times = pack.times()?;
     let time =
         |number: usize| times.get(number).copied().filter(|time| *time != NO_TIME).map(Timestamp);
     let one = |value: Option<String>| value.into_iter().collect::<Vec<_>>();
-    Ok(Some(match field {
+    let lists = match field {
         Field::Peer => {
             // Exact only for plain lists of strings; `path_values` says when it is none.
             let root = pack.shapes(ROOT)?;
@@ -176,12 +211,12 @@ fn computed(
             let nested = pack.shapes(own)?.templates.iter().any(|(_, shape)| {
                 shape.nodes.iter().skip(1).any(|(_, known)| *known != Known::Value)
             });
-            match path_values(pack, events, "sourceIPs")? {
-                Some(lists) if !odd && !nested => {
-                    lists.into_iter().map(|mut list| one(list.pop())).collect()
-                }
-                _ => return Ok(None),
+            if odd || nested {
+                return Ok(None);
             }
+            let found = path_values(pack, events, "sourceIPs")?;
+            let lists = found.lists.into_iter().map(|mut list| one(list.pop())).collect();
+            return Ok(Some(Columnar { lists, odd: found.odd }));
         }
         Field::Time => events.iter().map(|n| one(time(*n).map(Timestamp::to_rfc3339))).collect(),
         Field::Hour => events
@@ -215,7 +250,8 @@ fn computed(
             })
             .collect::<Result<Lists>>()?,
         _ => return Ok(None),
-    }))
+    };
+    Ok(Some(Columnar { lists, odd: BTreeSet::new() }))
 }
 
 /// Returns stageTimestamp − requestReceivedTimestamp of every event, in microseconds.

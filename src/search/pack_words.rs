@@ -124,10 +124,11 @@ impl Entries<'_> {
 
     fn holding_uuid(&self, needle: &str) -> Vec<u32> {
         let Dict::Uuid { ids, .. } = self.dict else { return Vec::new() };
-        let groups: &[std::ops::Range<usize>] = match needle.len() {
-            8 => &[0..4],
-            4 => &[4..6, 6..8, 8..10],
-            12 => &[10..16],
+        // First byte and end of the groups of so many digits.
+        let groups: &[(usize, usize)] = match needle.len() {
+            8 => &[(0, 4)],
+            4 => &[(4, 6), (6, 8), (8, 10)],
+            12 => &[(10, 16)],
             _ => return Vec::new(),
         };
         let bytes: Vec<u8> = (0..needle.len() / 2)
@@ -135,7 +136,9 @@ impl Entries<'_> {
             .collect();
         (0..ids.len() as u32)
             .zip(ids)
-            .filter(|(_, id)| groups.iter().any(|g| id.get(g.clone()) == Some(bytes.as_slice())))
+            .filter(|(_, id)| {
+                groups.iter().any(|(start, end)| id.get(*start..*end) == Some(bytes.as_slice()))
+            })
             .map(|(id, _)| id)
             .filter(|id| self.judge(*id))
             .collect()

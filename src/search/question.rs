@@ -1,6 +1,8 @@
 //! A question made ready to be put to packs: what each condition reads, and what must be judged
 //! event by event.
 
+use std::collections::HashMap;
+
 use crate::event::field::Field;
 use crate::event::field::Reading;
 use crate::event::time::TimeRange;
@@ -141,9 +143,35 @@ pub enum Node {
     /// Some flag passes.
     Flag(ValueTest),
     /// The words stand somewhere.
-    Words(WordTest),
+    Words(WordTest, Box<Matcher>),
     /// Candidates of the first are judged one by one.
     Judged(Box<Node>, Box<Matcher>),
+    /// A condition that several questions of a batch share, by its number in the batch.
+    Shared(u32, Box<Node>),
+}
+
+/// Numbers the conditions that the questions of a batch share.
+#[derive(Debug, Default)]
+pub struct Sharing {
+    numbers: HashMap<String, u32>,
+}
+
+impl Sharing {
+    /// Returns how many different conditions there are.
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Says whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    fn share(&mut self, ast: &QueryAst, node: Node) -> Node {
+        let next = self.numbers.len() as u32;
+        let number = *self.numbers.entry(format!("{ast:?}")).or_insert(next);
+        Node::Shared(number, Box::new(node))
+    }
 }
 
 impl Question {
@@ -153,7 +181,21 @@ impl Question {
     /// A regex that does not compile, and what else the matcher refuses.
     pub fn new(ast: &QueryAst, range: TimeRange, zone: Zone) -> Result<Question, QueryError> {
         let matcher = Matcher::compile(ast, &MatchOptions { zone })?;
-        Ok(Question { root: node(ast, zone)?, matcher, range, zone })
+        Ok(Question { root: node(ast, zone, None)?, matcher, range, zone })
+    }
+
+    /// Makes one question of a batch ready.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_batch(
+        ast: &QueryAst,
+        range: TimeRange,
+        zone: Zone,
+        sharing: &mut Sharing,
+    ) -> Result<Question, QueryError> {
+        let matcher = Matcher::compile(ast, &MatchOptions { zone })?;
+        Ok(Question { root: node(ast, zone, Some(sharing))?, matcher, range, zone })
     }
 
     /// Says whether a pack with this filter can hold a matching event (of those not kept whole).
@@ -162,10 +204,12 @@ impl Question {
     }
 }
 
-fn node(ast: &QueryAst, zone: Zone) -> Result<Node, QueryError> {
-    let all = |parts: &[QueryAst]| -> Result<Vec<Node>, QueryError> {
-        let mut nodes: Vec<Node> =
-            parts.iter().map(|part| node(part, zone)).collect::<Result<_, _>>()?;
+fn node(ast: &QueryAst, zone: Zone, mut sharing: Option<&mut Sharing>) -> Result<Node, QueryError> {
+    let mut all = |parts: &[QueryAst]| -> Result<Vec<Node>, QueryError> {
+        let mut nodes: Vec<Node> = parts
+            .iter()
+            .map(|part| node(part, zone, sharing.as_deref_mut()))
+            .collect::<Result<_, _>>()?;
         nodes.sort_by_key(Node::cost);
         Ok(nodes)
     };
@@ -173,14 +217,23 @@ fn node(ast: &QueryAst, zone: Zone) -> Result<Node, QueryError> {
         QueryAst::All => Node::All,
         QueryAst::And(parts) => Node::And(all(parts)?),
         QueryAst::Or(parts) => Node::Or(all(parts)?),
-        QueryAst::Not(inner) => Node::Not(Box::new(node(inner, zone)?)),
-        QueryAst::Field { field, test } => field_node(field, test, ast, zone)?,
+        QueryAst::Not(inner) => Node::Not(Box::new(node(inner, zone, sharing)?)),
+        QueryAst::Field { field, test } => {
+            let own = field_node(field, test, ast, zone)?;
+            match sharing {
+                Some(sharing) if !matches!(own, Node::Judged(..)) => sharing.share(ast, own),
+                _ => own,
+            }
+        }
         QueryAst::Within { path, inner } => {
-            let candidates = node(&widen(inner, path), zone)?;
+            let candidates = node(&widen(inner, path), zone, sharing)?;
             let matcher = Matcher::compile(ast, &MatchOptions { zone })?;
             Node::Judged(Box::new(candidates), Box::new(matcher))
         }
-        QueryAst::Words(patterns) => Node::Words(WordTest::new(patterns)),
+        QueryAst::Words(patterns) => {
+            let matcher = Matcher::compile(ast, &MatchOptions { zone })?;
+            Node::Words(WordTest::new(patterns), Box::new(matcher))
+        }
     })
 }
 
@@ -266,8 +319,9 @@ impl Node {
             Node::Present(paths) => {
                 paths.iter().any(|path| filter.may_hold(path_key(path, PathFact::Present)))
             }
-            Node::Words(test) => test.keys.iter().all(|key| filter.may_hold(*key)),
+            Node::Words(test, _) => test.keys.iter().all(|key| filter.may_hold(*key)),
             Node::Judged(candidates, _) => candidates.may_match(filter),
+            Node::Shared(_, inner) => inner.may_match(filter),
             _ => true,
         }
     }
@@ -280,7 +334,7 @@ impl Node {
             Node::Leaf { .. } | Node::Present(_) => 3,
             Node::FirstOf { .. } => 4,
             Node::Computed(..) => 5,
-            Node::Not(inner) => inner.cost(),
+            Node::Not(inner) | Node::Shared(_, inner) => inner.cost(),
             Node::And(parts) | Node::Or(parts) => {
                 parts.iter().map(Node::cost).max().unwrap_or_default() + 1
             }

@@ -18,10 +18,12 @@ use crate::query::ast::WordPattern;
 use crate::sigma::encoding;
 use crate::sigma::error::SigmaError;
 use crate::sigma::fields::Resolved;
-use crate::sigma::lower::Lowered;
 
 /// Most prefixes that a network on a text field may become.
 const MAX_PREFIXES: u32 = 256;
+
+/// A question, or why there is none.
+pub(super) type Lowered = Result<QueryAst, SigmaError>;
 
 pub(super) fn equals(text: &str, cased: bool) -> Test {
     Test::Equals { text: text.to_owned(), cased }

@@ -23,6 +23,7 @@ use crate::query::ast::WordPattern;
 use crate::sigma::error::SigmaError;
 use crate::sigma::fields;
 use crate::sigma::fields::Resolved;
+use crate::sigma::leaf::Lowered;
 use crate::sigma::leaf::cidr_leaf;
 use crate::sigma::leaf::encoded;
 use crate::sigma::leaf::equals;
@@ -40,8 +41,6 @@ const MAX_COMBINATIONS: usize = 4096;
 
 /// Values of `%placeholders%`.
 pub type Vars = BTreeMap<String, Vec<String>>;
-
-pub(super) type Lowered = Result<QueryAst, SigmaError>;
 
 /// Lowers one document; what it notices about the fields stays in it.
 #[derive(Debug)]

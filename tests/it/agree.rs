@@ -214,7 +214,9 @@ fn question(rng: &mut Rng, plain: &MemoryEvidence, depth: usize) -> String {
 #[test]
 fn index_and_scan_agree_on_odd_events() {
     let dir = tempfile::tempdir().unwrap();
-    for seed in 0..4 {
+    // More of everything with AGREE_SEEDS=20.
+    let seeds = std::env::var("AGREE_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
+    for seed in 0..seeds {
         let text = corpus::odd_events(seed, 300).join(&b'\n');
         let path = dir.path().join(format!("odd-{seed}.log"));
         std::fs::write(&path, &text).unwrap();
@@ -222,19 +224,19 @@ fn index_and_scan_agree_on_odd_events() {
         let plain = oracle(&name, &text);
         let sub = dir.path().join(format!("s{seed}"));
         std::fs::create_dir(&sub).unwrap();
-        let one = index_of(&sub, &[path.clone()], 1);
-        let many = index_of(&sub, &[path.clone()], 3);
+        let one = index_of(&sub, std::slice::from_ref(&path), 1);
+        let many = index_of(&sub, std::slice::from_ref(&path), 3);
         assert_eq!(one.index.manifest.totals.events, plain.len() as u64);
         assert_eq!(one.index.manifest.packs, many.index.manifest.packs);
         let mut rng = Rng::new(seed);
         let mut found = 0;
-        for _ in 0..400 {
+        for _ in 0..150 {
             let text = question(&mut rng, &plain, 2);
             let n = check(&text, &one, &plain);
             assert_eq!(n, check(&text, &many, &plain), "{text}");
             found += u64::from(n > 0);
         }
-        assert!(found > 100, "only {found} questions found anything");
+        assert!(found > 40, "only {found} questions found anything");
         for text in corpus_questions() {
             check(text, &one, &plain);
         }

@@ -75,7 +75,7 @@ fn show(story: &Story) -> String {
 fn assert_exactly(story: &Story, truth: &BTreeSet<String>, what: &str) {
     let found = ids(story);
     let right = found.intersection(truth).count();
-    println!("{what}: precision {right}/{} recall {right}/{}", found.len(), truth.len());
+    eprintln!("{what}: precision {right}/{} recall {right}/{}", found.len(), truth.len());
     let missing: Vec<_> = truth.difference(&found).collect();
     let wrong: Vec<_> = found.difference(truth).collect();
     assert!(

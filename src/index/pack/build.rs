@@ -108,7 +108,7 @@ pub struct PackBuilder {
     pub(super) odd_times: Vec<(u32, Option<Timestamp>)>,
     pub(super) times: Vec<Option<Timestamp>>,
     /// Events kept whole: their number, their text and their envelope's.
-    pub(super) whole: Vec<(u32, Box<[u8]>, Option<Box<[u8]>>)>,
+    pub(super) whole: Vec<Whole>,
     /// Enclosing texts that are more than a little around the event.
     pub(super) raws: Vec<Box<[u8]>>,
     last_raw: (usize, usize),
@@ -126,6 +126,9 @@ pub struct PackBuilder {
     queue: Vec<(SectionId, u32)>,
     chosen: Vec<u32>,
 }
+
+/// Number, text and envelope of an event that is kept whole.
+pub(super) type Whole = (u32, Box<[u8]>, Option<Box<[u8]>>);
 
 /// How many facts beside the event are kept per event.
 pub const N_META: usize = 6;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -926,11 +927,12 @@ impl EventReader<'_> {
             return Err(Short.into());
         };
         let before = reading.before.get(column as usize).copied().ok_or(Short)?;
-        if !reading.columns.contains_key(&column) {
-            let both = (self.pack.dict(section, column)?, self.pack.ids(section, column)?);
-            reading.columns.insert(column, both);
-        }
-        let (dict, ids) = reading.columns.get(&column).ok_or(Short)?;
+        let (dict, ids) = match reading.columns.entry(column) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(slot) => {
+                slot.insert((self.pack.dict(section, column)?, self.pack.ids(section, column)?))
+            }
+        };
         let id = *ids.ids.get((before + nth) as usize).ok_or(Short)?;
         match dict.get(id) {
             Cow::Borrowed(value) => out.extend_from_slice(value),
