@@ -51,6 +51,28 @@ pub struct RejectedRow {
     pub reason: String,
     /// The beginning of it, bytes that are no UTF-8 replaced.
     pub text: String,
+    /// This row is no run: what the source has at this offset and behind it in the rows above was
+    /// the first part of a record, which was read whole later.  A row, because the file is only
+    /// ever appended to: until the manifest is written the former rows hold.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken_up: bool,
+}
+
+/// Reads the file of rejected runs, without those that were taken up later.
+///
+/// # Errors
+/// When a line of it cannot be read.
+pub fn rejected_rows(bytes: &[u8]) -> serde_json::Result<Vec<RejectedRow>> {
+    let mut rows: Vec<RejectedRow> = Vec::new();
+    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let row: RejectedRow = serde_json::from_slice(line)?;
+        if row.taken_up {
+            rows.retain(|above| above.source != row.source || above.offset < row.offset);
+        } else {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
 }
 
 impl RejectedRow {
@@ -65,6 +87,7 @@ impl RejectedRow {
             length: rejected.raw.len() as u64,
             reason: rejected.reason.clone(),
             text: String::from_utf8_lossy(kept).into_owned(),
+            taken_up: false,
         }
     }
 }
@@ -214,6 +237,46 @@ impl Commit {
                 row.get(8..12) != Some(source.to_le_bytes().as_slice())
             })?;
         }
+        Ok(())
+    }
+
+    /// Forgets the rejected run that a source ended with, where reading goes on at its start: it was
+    /// the first part of a record that was still being written.
+    ///
+    /// # Errors
+    /// When the file of rejected runs cannot be written.
+    pub fn take_up(&mut self, number: usize, offset: u64) -> Result<(), IndexError> {
+        let Some(row) = self.manifest.sources.get_mut(number) else { return Ok(()) };
+        let Some(reached) = row.reached.as_ref().filter(|reached| reached.size > offset) else {
+            return Ok(());
+        };
+        let source = number as u32;
+        let known = rejected_rows(&self.rejected.whole()?).unwrap_or_default();
+        let runs = known.iter().filter(|run| run.source == source && run.offset >= offset);
+        let taken = runs.count() as u64;
+        let mark = RejectedRow {
+            source,
+            offset,
+            line: reached.line,
+            item: 0,
+            length: 0,
+            reason: String::new(),
+            text: String::new(),
+            taken_up: true,
+        };
+        let mut line = serde_json::to_vec(&mark).unwrap_or_default();
+        line.push(b'\n');
+        self.rejected.append(&line)?;
+        let counts = Counts {
+            records: taken,
+            rejected: taken,
+            lines: row.counts.lines.saturating_sub(reached.line.saturating_sub(1)),
+            bytes: reached.size - offset,
+            ..Counts::default()
+        };
+        row.counts.subtract(&counts);
+        self.manifest.totals.subtract(&counts);
+        row.reached = None;
         Ok(())
     }
 

@@ -125,6 +125,8 @@ impl<'t> Feed<'t> {
             if let Some(known) = known {
                 if offset == 0 {
                     commit.restart(known)?;
+                } else {
+                    commit.take_up(known, offset)?;
                 }
                 if let Some(row) = commit.manifest.sources.get_mut(known) {
                     row.sha256.clear();

@@ -15,6 +15,7 @@ use crate::event::place::SourceId;
 use crate::index::commit::DUPLICATES;
 use crate::index::commit::REJECTED;
 use crate::index::commit::RejectedRow;
+use crate::index::commit::rejected_rows;
 use crate::index::dedupe::Duplicate;
 use crate::index::error::IndexError;
 use crate::index::manifest::Manifest;
@@ -146,17 +147,11 @@ impl IndexReader {
     /// When the file of rejected runs is damaged.
     pub fn rejected(&self) -> Result<Vec<RejectedRow>, IndexError> {
         let bytes = self.committed(REJECTED, &self.manifest.rejected)?;
-        bytes
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| {
-                serde_json::from_slice(line).map_err(|error| IndexError::Damaged {
-                    file: REJECTED.to_owned(),
-                    offset: 0,
-                    what: error.to_string(),
-                })
-            })
-            .collect()
+        rejected_rows(&bytes).map_err(|error| IndexError::Damaged {
+            file: REJECTED.to_owned(),
+            offset: 0,
+            what: error.to_string(),
+        })
     }
 
     /// Returns the committed part of an append-only file, after checking its sum.

@@ -58,6 +58,23 @@ pub fn read_records(
     cluster: Option<&str>,
     each: &mut dyn FnMut(ScanRecord),
 ) -> Result<ScanReport, SourceError> {
+    read_every(paths, cluster, &mut |record, _, again| {
+        if !again {
+            each(record);
+        }
+    })
+}
+
+/// Reads every event under `paths` and hands it to `each` with its [`identity`], and whether the
+/// same event was there before.
+///
+/// # Errors
+/// A path that is not there.
+pub fn read_every(
+    paths: &[PathBuf],
+    cluster: Option<&str>,
+    each: &mut dyn FnMut(ScanRecord, u128, bool),
+) -> Result<ScanReport, SourceError> {
     let mut report = ScanReport::default();
     let mut pieces = PieceReader::new();
     let mut source: Option<Arc<SourceInfo>> = None;
@@ -75,11 +92,10 @@ pub fn read_records(
                 let mut tally = pieces.read(&piece, info, &mut |met, _| match met {
                     Met::Event(record) => {
                         let record = owned(&record, info, cluster);
-                        if seen.insert(identity(&record.event)) {
-                            each(record);
-                        } else {
-                            duplicates += 1;
-                        }
+                        let identity = identity(&record.event);
+                        let again = !seen.insert(identity);
+                        duplicates += u64::from(again);
+                        each(record, identity, again);
                     }
                     Met::Rejected(found) if rejected.len() < SHOWN_MAX => {
                         rejected.push(RejectedRecord {

@@ -201,3 +201,43 @@ fn twins_over_two_servers_are_no_conflict() {
     let show = audithound(&["show", "twin", "--index", at]);
     assert!(show.stderr.is_empty(), "{show:?}");
 }
+
+#[test]
+fn a_copy_that_lacks_events_is_told_from_one_that_ends_earlier() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |n: i64| event(&format!("id-{n}"), "get", "pods", &moment(n, 0));
+    let mut node: Vec<String> = (0..10).map(line).collect();
+    // The forwarded copy lacks the sixth and what came after the eighth, and has one twice.
+    let kept = [0, 1, 2, 3, 4, 6, 7, 2].map(|n: usize| node[n].clone());
+    node.push("no event".to_owned());
+    let a = write(folder.path(), "a.log", &node);
+    let b = write(folder.path(), "b.log", &kept);
+    let (a, b) = (a.to_str().unwrap(), b.to_str().unwrap());
+    let output = audithound(&["compare", a, b, "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = last_object(&output);
+    assert_eq!((said["both"].as_u64(), said["a"]["only_here"].as_u64()), (Some(7), Some(3)));
+    assert_eq!(
+        (said["b"]["only_here"].as_u64(), said["b"]["repeats"].as_u64()),
+        (Some(0), Some(1))
+    );
+    assert_eq!(said["a"]["rejected"], 1);
+    let lost: Vec<(&str, bool)> = said["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["audit_id"].as_str().unwrap(), row["within_both"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(lost, [("id-5", true), ("id-8", false), ("id-9", false)]);
+    assert_eq!(said["repeats"][0]["audit_id"], "id-2");
+    assert_eq!(said["repeats"][0]["line"], 8);
+    // The other way round it is the second copy that has more.
+    let other = last_object(&audithound(&["compare", b, a, "--format", "json"]));
+    assert_eq!(
+        (other["a"]["only_here"].as_u64(), other["b"]["only_here"].as_u64()),
+        (Some(0), Some(3))
+    );
+    assert_eq!(other["differences"][0]["only_in"], "B");
+    assert_eq!(audithound(&["compare", a, a]).status.code(), Some(1));
+    assert_eq!(audithound(&["compare", a, "/nowhere/at/all"]).status.code(), Some(2));
+}

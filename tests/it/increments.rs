@@ -110,7 +110,14 @@ fn a_line_that_was_half_written_is_read_whole_later() {
     text.push(b'\n');
     std::fs::write(&log, &text).unwrap();
     assert_eq!(add(&dir, &[log]).counts.events, 1);
-    assert_eq!(open(&dir).unwrap().count(&QueryAst::All, TimeRange::ALL).unwrap(), 10);
+    let searcher = open(&dir).unwrap();
+    assert_eq!(searcher.count(&QueryAst::All, TimeRange::ALL).unwrap(), 10);
+    // The half is no record any more, and counted nowhere.
+    let totals = searcher.index.manifest.totals;
+    assert_eq!((totals.records, totals.events, totals.rejected), (10, 10, 0));
+    assert_eq!((totals.lines, totals.bytes), (10, text.len() as u64));
+    assert_eq!(searcher.index.rejected().unwrap().len(), 0);
+    verified(&dir);
 }
 
 #[test]

@@ -1,32 +1,36 @@
 //! `audithound compare A B`: what one copy of a log has and the other lacks.
 
-use std::collections::HashMap;
 use std::io::Write;
-use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use anyhow::bail;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
 
 use crate::cli::common::AnswerOutputArgs;
 use crate::cli::common::note;
+use crate::cli::common::view;
 use crate::cli::exit::Exit;
-use crate::event::audit_event::event_time;
-use crate::event::json::Tape;
-use crate::event::json::parse_lenient;
-use crate::event::time::Timestamp;
 use crate::hunt::answer::Answer;
 use crate::hunt::answer::AnswerRow;
 use crate::hunt::answer::Cell;
 use crate::hunt::answer::Section;
-use crate::search::scan_paths::identity;
-use crate::search::scan_paths::read_records;
+use crate::report::renderers::json::row_object;
+use crate::report::renderers::json::write_value;
+use crate::search::compare::Comparison;
+use crate::search::compare::Copy;
+use crate::search::compare::Told;
+use crate::search::compare::compare;
 
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
     audithound compare node-logs/ forwarded.json.zst\n\n\
     Two events are the same when they are equal as canonical events, whoever forwarded them and \
-    in whatever envelope. Exit status 0 when something differs, 1 when nothing does.")]
+    in whatever envelope. An event that one copy lacks although both cover its time was lost \
+    there, or taken out. Exit status 0 when something differs, 1 when nothing does.")]
 pub struct CompareArgs {
     /// One copy: a file, a directory, an archive
     #[arg(value_name = "A")]
@@ -45,109 +49,129 @@ pub struct CompareArgs {
     pub output: AnswerOutputArgs,
 }
 
-/// What is told of an event that only one copy has.
-struct Seen {
-    time: Option<Timestamp>,
-    audit_id: Option<String>,
-    stage: Option<String>,
-    source: String,
-    offset: u64,
-    line: u64,
-}
-
 /// Compares the copies.
 ///
 /// # Errors
 /// When one cannot be read or the output cannot be written.
 pub fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let mut a = events_of(&args.a)?;
-    let mut b = events_of(&args.b)?;
-    let (n_a, n_b) = (a.len(), b.len());
-    let both: Vec<u128> = a.keys().filter(|key| b.contains_key(*key)).copied().collect();
-    for key in &both {
-        a.remove(key);
-        b.remove(key);
+    if args.a.as_os_str() == "-" {
+        bail!(
+            "the first copy is read twice, which standard input cannot be\n  hint: write it second"
+        );
     }
-    let n_differing = a.len() + b.len();
+    let found = compare(&args.a, &args.b).with_context(|| {
+        format!("cannot compare {} with {}", args.a.display(), args.b.display())
+    })?;
+    for copy in [&found.a, &found.b] {
+        copy.report.problems.iter().for_each(|problem| note(problem));
+    }
+    let differing = found.a.only.len() + found.b.only.len();
     if args.count {
-        writeln!(out, "{n_differing}")?;
-        return Ok(Exit::found(n_differing > 0));
+        writeln!(out, "{differing}")?;
+        return Ok(Exit::found(differing > 0));
     }
-    let summary = format!(
-        "{n_a} events in A, {n_b} in B: {} in both, {} only in A, {} only in B",
-        both.len(),
-        a.len(),
-        b.len(),
-    );
-    let mut rows: Vec<(&str, Seen)> = a.into_values().map(|seen| ("A", seen)).collect();
-    rows.extend(b.into_values().map(|seen| ("B", seen)));
-    rows.sort_by(|(side_a, a), (side_b, b)| {
-        let key = |seen: &Seen| (seen.time, seen.source.clone(), seen.offset);
-        key(a).cmp(&key(b)).then_with(|| side_a.cmp(side_b))
-    });
-    if args.limit > 0 {
-        rows.truncate(args.limit);
+    let shown = if args.limit == 0 { usize::MAX } else { args.limit };
+    let sections = vec![
+        section("differences", "only_in", &found, (&found.a.only, &found.b.only), shown),
+        section("repeats", "in", &found, (&found.a.repeats, &found.b.repeats), shown),
+    ];
+    let answer =
+        Answer { name: "compare".into(), summary: summary(&found), sections, ..Answer::default() };
+    if args.output.format == "json" {
+        write_object(&found, &answer, out)?;
+    } else {
+        args.output.print(&[answer], None, out)?;
     }
-    let shown = rows.len();
-    let columns = ["only_in", "time", "audit_id", "stage", "source", "offset", "line"];
+    out.flush()?;
+    if shown < differing {
+        note(&format!("only the first {shown} of {differing} are shown; --limit 0 shows all"));
+    }
+    Ok(Exit::found(differing > 0))
+}
+
+fn summary(found: &Comparison) -> String {
+    let lost = |only: &[Told]| {
+        only.iter().filter(|told| found.is_within_both(told.time) == Some(true)).count()
+    };
+    format!(
+        "{} events in A, {} in B: {} in both, {} only in A, {} only in B; of these {} and {} lie \
+         within the time that both cover; repeated inside A {}, inside B {}; rejected {} and {}",
+        found.a.events,
+        found.b.events,
+        found.both,
+        found.a.only.len(),
+        found.b.only.len(),
+        lost(&found.a.only),
+        lost(&found.b.only),
+        found.a.repeats.len(),
+        found.b.repeats.len(),
+        found.a.report.tally.rejected,
+        found.b.report.tally.rejected,
+    )
+}
+
+fn section(
+    title: &str,
+    side: &str,
+    found: &Comparison,
+    (a, b): (&[Told], &[Told]),
+    shown: usize,
+) -> Section {
     let number = |value: u64| Cell::Number(i64::try_from(value).unwrap_or(i64::MAX));
-    let section = Section {
-        title: "differences".into(),
+    let mut rows: Vec<(&str, &Told)> = a.iter().map(|told| ("A", told)).collect();
+    rows.extend(b.iter().map(|told| ("B", told)));
+    rows.sort_by_key(|(side, told)| (told.time, *side));
+    let columns = [side, "time", "audit_id", "stage", "source", "offset", "line", "within_both"];
+    Section {
+        title: title.into(),
         columns: columns.map(String::from).to_vec(),
         rows: rows
             .into_iter()
-            .map(|(side, seen)| AnswerRow {
+            .take(shown)
+            .map(|(side, told)| AnswerRow {
                 cells: vec![
                     Cell::from(side),
-                    Cell::from(seen.time),
-                    Cell::from(seen.audit_id),
-                    Cell::from(seen.stage),
-                    Cell::from(seen.source),
-                    number(seen.offset),
-                    number(seen.line),
+                    Cell::from(told.time),
+                    Cell::from(told.audit_id.clone()),
+                    Cell::from(told.stage.clone()),
+                    Cell::from(told.source.as_str()),
+                    number(told.offset),
+                    number(told.line),
+                    found.is_within_both(told.time).map_or(Cell::Empty, Cell::Bool),
                 ],
                 events: Vec::new(),
             })
             .collect(),
         notes: Vec::new(),
-    };
-    let answer =
-        Answer { name: "compare".into(), summary, sections: vec![section], ..Answer::default() };
-    args.output.print(&[answer], None, out)?;
-    out.flush()?;
-    if shown < n_differing {
-        note(&format!("only the first {shown} of {n_differing} are shown; --limit 0 shows all"));
     }
-    Ok(Exit::found(n_differing > 0))
 }
 
-/// Reads the different events of one copy, by what they are.
-fn events_of(path: &Path) -> anyhow::Result<HashMap<u128, Seen>> {
-    let mut events = HashMap::new();
-    let mut tape = Tape::default();
-    let report = read_records(&[path.to_owned()], None, &mut |record| {
-        let root = match parse_lenient(&record.event, &mut tape) {
-            Ok(()) => tape.root(&record.event),
-            Err(_) => None,
-        };
-        let text = |key: &str| Some(root?.text_at(&[key])?.into_owned());
-        let seen = Seen {
-            time: root.and_then(event_time).or(record.envelope_time),
-            audit_id: text("auditID"),
-            stage: text("stage"),
-            source: record.source.clone(),
-            offset: record.offset,
-            line: record.line,
-        };
-        events.insert(identity(&record.event), seen);
-    })
-    .with_context(|| format!("cannot compare {}", path.display()))?;
-    for problem in &report.problems {
-        note(problem);
+/// The counts are keys of their own, for scripts.
+fn write_object(found: &Comparison, answer: &Answer, out: &mut dyn Write) -> anyhow::Result<()> {
+    let view = view(true);
+    let copy = |copy: &Copy| {
+        json!({
+            "events": copy.events,
+            "only_here": copy.only.len(),
+            "repeats": copy.repeats.len(),
+            "rejected": copy.report.tally.rejected,
+            "first": copy.first.map(|time| time.to_rfc3339()),
+            "last": copy.last.map(|time| time.to_rfc3339()),
+            "problems": copy.report.problems,
+        })
+    };
+    let mut object = Map::new();
+    object.insert("a".into(), copy(&found.a));
+    object.insert("b".into(), copy(&found.b));
+    object.insert("both".into(), json!(found.both));
+    for section in &answer.sections {
+        let rows = section
+            .rows
+            .iter()
+            .map(|row| row_object(section, row, &view).map(Value::Object))
+            .collect::<Result<Vec<_>, _>>()?;
+        object.insert(section.title.clone(), Value::Array(rows));
     }
-    if report.tally.rejected > 0 {
-        let rejected = report.tally.rejected;
-        note(&format!("{}: {rejected} records are no events", path.display()));
-    }
-    Ok(events)
+    write_value(&Value::Object(object), &view, out)?;
+    Ok(())
 }
