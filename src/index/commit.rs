@@ -377,6 +377,8 @@ impl Commit {
         self.manifest.rejected = self.rejected.state();
         self.manifest.duplicates = self.duplicates.state();
         self.manifest.store(&self.dir)?;
+        self.rejected.settle()?;
+        self.duplicates.settle()?;
         self.last = Instant::now();
         Ok(())
     }
@@ -406,7 +408,9 @@ impl Commit {
 fn holds_anything_else(dir: &Path) -> bool {
     let own = |name: &str| {
         name.starts_with("packs-")
-            || matches!(name, "lock" | "manifest.json.new" | REJECTED | DUPLICATES)
+            || name.starts_with(REJECTED)
+            || name.starts_with(DUPLICATES)
+            || matches!(name, "lock" | "manifest.json.new")
     };
     std::fs::read_dir(dir).is_ok_and(|entries| {
         entries.flatten().any(|entry| !entry.file_name().to_str().is_some_and(own))

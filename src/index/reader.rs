@@ -12,6 +12,7 @@ use memmap2::Mmap;
 
 use crate::event::place::Place;
 use crate::event::place::SourceId;
+use crate::index::append::beside;
 use crate::index::commit::DUPLICATES;
 use crate::index::commit::REJECTED;
 use crate::index::commit::RejectedRow;
@@ -162,11 +163,20 @@ impl IndexReader {
     ) -> Result<Vec<u8>, IndexError> {
         let path = self.dir.join(name);
         let mut bytes = Vec::new();
-        File::open(&path)
-            .and_then(|file| file.take(state.bytes).read_to_end(&mut bytes))
-            .map_err(|error| IndexError::io("read", &path, error))?;
-        let sum = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes));
-        if bytes.len() as u64 != state.bytes || (state.bytes > 0 && sum != state.sum) {
+        let mut holds = state.bytes == 0;
+        // A writer changes the name of new content just after its manifest.
+        for path in [path.clone(), beside(&path), path.clone()] {
+            if holds {
+                break;
+            }
+            bytes.clear();
+            let read =
+                File::open(&path).and_then(|file| file.take(state.bytes).read_to_end(&mut bytes));
+            holds = read.is_ok()
+                && bytes.len() as u64 == state.bytes
+                && format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)) == state.sum;
+        }
+        if !holds {
             return Err(IndexError::Damaged {
                 file: name.to_owned(),
                 offset: 0,

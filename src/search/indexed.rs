@@ -31,6 +31,7 @@ use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
 use crate::search::evidence::StoredEvent;
 use crate::search::pack_eval::PackScope;
+use crate::search::pack_eval::judge;
 use crate::search::pack_eval::matching;
 use crate::search::pack_eval::matching_shared;
 use crate::search::pack_eval::origin;
@@ -44,6 +45,7 @@ use crate::search::question::Question;
 use crate::search::question::Sharing;
 use crate::search::scan::NO_BODIES;
 use crate::search::scan::asks_bodies;
+use crate::search::scan::has_body;
 
 /// Decoded columns are let go of when they take more memory than this.
 const CACHE_BYTES: usize = 1 << 30;
@@ -344,6 +346,15 @@ impl Searcher {
                 || pack.has_section(crate::index::pack::section::SectionId(9))
             {
                 return Ok(true);
+            }
+            let scope = self.pack(number)?;
+            let whole = pack.whole().map_err(|damage| self.damaged(number, &damage))?;
+            for (event, texts) in whole.iter() {
+                let found = judge(scope, *event as usize, texts, has_body)
+                    .map_err(|damage| self.damaged(number, &damage))?;
+                if found {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)

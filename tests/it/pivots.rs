@@ -101,32 +101,6 @@ fn column(section: &Section, column: &str) -> Vec<String> {
     (0..section.rows.len()).map(|row| cell(section, row, column)).collect()
 }
 
-/// For reading with one's own eyes: `cargo test --test it print_a_pivot -- --ignored --nocapture`.
-#[test]
-#[ignore = "prints"]
-fn print_a_pivot() {
-    let Some(case) = reference() else { return };
-    let words = std::env::var("PIVOT").unwrap_or_else(|_| "ip 10.128.1.81".to_owned());
-    let words: Vec<&str> = words.split(' ').collect();
-    let started = std::time::Instant::now();
-    let answer = run(case, words[0], &words[1..]);
-    eprintln!("{:?} {}\n{}", started.elapsed(), answer.query, answer.summary);
-    for section in &answer.sections {
-        eprintln!("== {} {:?}", section.title, section.columns);
-        for row in 0..section.rows.len().min(30) {
-            let cells: Vec<String> =
-                section.columns.iter().map(|name| cell(section, row, name)).collect();
-            eprintln!("  {} [{}]", cells.join(" | "), section.rows[row].events.len());
-        }
-        for note in &section.notes {
-            eprintln!("  note: {note}");
-        }
-    }
-    for note in &answer.notes {
-        eprintln!("note: {note}");
-    }
-}
-
 /// The columns of one of the original's answers, as lists of words.
 fn original(function: &str) -> Vec<Vec<String>> {
     let path = format!(
