@@ -389,6 +389,25 @@ impl Pack {
         )
     }
 
+    /// Returns the text of all skeletons of a section, not taken apart; `None` where they were
+    /// taken apart already, so that asking them costs nothing.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn skeleton_text(&self, section: SectionId) -> Result<Option<Vec<u8>>> {
+        let frames = self.section(section);
+        if frames.n_templates == 0 || self.lock().shapes.contains_key(&section.0) {
+            return Ok(None);
+        }
+        let bytes = self.frame(frames.skeletons)?;
+        let mut cursor = Cursor::new(&bytes);
+        let mut length = 0_usize;
+        for _ in 0..frames.n_templates {
+            length = length.saturating_add(cursor.get_len(bytes.len())?);
+        }
+        Ok(Some(cursor.take(length)?.to_vec()))
+    }
+
     /// Returns the skeletons of a section, taken apart and linked to their columns.
     ///
     /// # Errors
