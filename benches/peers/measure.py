@@ -105,7 +105,7 @@ def audithound(args, truth):
         return [json.loads(row) for row in rows][:10]
 
     def hours():
-        rows = text("histogram", "--interval", "1h", "--format", "jsonl", "--limit", "0")
+        rows = text("histogram", "--interval", "1h", "--format", "jsonl")
         return [json.loads(row) for row in rows.splitlines()]
 
     peer.ask("top_users", args.runs, lambda: [number(row) for row in top()])
