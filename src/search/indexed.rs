@@ -20,6 +20,8 @@ use crate::index::pack::wire::Damage;
 use crate::index::reader::IndexReader;
 use crate::query::ast::QueryAst;
 use crate::search::bits::Bits;
+use crate::search::conflict::AskedConflicts;
+use crate::search::conflict::asks_conflicts;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
@@ -59,6 +61,7 @@ pub struct Searcher {
     ranks: Vec<u32>,
     zone: Zone,
     newest: Option<Timestamp>,
+    conflicts: AskedConflicts,
 }
 
 /// An event of a pack before its place is known.
@@ -108,7 +111,13 @@ impl Searcher {
             }
         }
         let newest = index.manifest.packs.iter().filter_map(|pack| pack.last).max();
-        Searcher { index, ranks, zone: Zone::UTC, newest: newest.map(Timestamp) }
+        Searcher {
+            index,
+            ranks,
+            zone: Zone::UTC,
+            newest: newest.map(Timestamp),
+            conflicts: AskedConflicts::default(),
+        }
     }
 
     /// Sets the zone of `hour` and `weekday`.
@@ -119,7 +128,15 @@ impl Searcher {
     }
 
     fn question(&self, ast: &QueryAst, range: TimeRange) -> Result<Question, SearchError> {
+        self.know_conflicts(std::slice::from_ref(ast), &[])?;
         Question::new(ast, range, self.zone).map_err(|e| SearchError::Question(e.to_string()))
+    }
+
+    /// Finds the auditIDs that conflict where questions or fields depend on them.
+    fn know_conflicts(&self, asked: &[QueryAst], fields: &[Field]) -> Result<(), SearchError> {
+        let asks = fields.contains(&Field::Flag)
+            || asked.iter().any(|question| asks_conflicts(question, self.zone));
+        if asks { self.conflicts.all(self).map(drop) } else { Ok(()) }
     }
 
     fn damaged(&self, pack: usize, damage: &Damage) -> SearchError {
@@ -129,7 +146,13 @@ impl Searcher {
     fn pack(&self, number: usize) -> Result<PackScope<'_>, SearchError> {
         let row = self.index.manifest.packs.get(number);
         let span = row.filter(|row| !row.untimed).and_then(|row| row.first.zip(row.last));
-        Ok(PackScope { pack: self.index.pack(number)?, sources: &self.index.sources, span })
+        Ok(PackScope {
+            pack: self.index.pack(number)?,
+            sources: &self.index.sources,
+            span,
+            number: number as u32,
+            conflicts: self.conflicts.known(),
+        })
     }
 
     /// Packs that can hold an event of a range, by number.
@@ -425,6 +448,7 @@ impl Evidence for Searcher {
         options: &SearchOptions,
     ) -> Result<Vec<Hits>, SearchError> {
         self.trim();
+        self.know_conflicts(questions, &[])?;
         let mut sharing = Sharing::default();
         let ready: Vec<Question> = questions
             .iter()
@@ -482,7 +506,10 @@ impl Evidence for Searcher {
 
     fn rows(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Row>, SearchError> {
         self.trim();
+        let some =
+            if fields.contains(&Field::Flag) { self.conflicts.among(self, ids)? } else { None };
         self.for_each_pack(ids, |scope, events| {
+            let scope = PackScope { conflicts: some.as_ref().or(scope.conflicts), ..scope };
             let numbers: Vec<usize> = events.iter().map(|event| *event as usize).collect();
             let mut rows: Vec<Row> = vec![Vec::with_capacity(fields.len()); numbers.len()];
             for field in fields {
@@ -529,6 +556,9 @@ impl Evidence for Searcher {
         distinct: Option<&Field>,
         min: u64,
     ) -> Result<Vec<FacetRow>, SearchError> {
+        let mut named: Vec<Field> = fields.to_vec();
+        named.extend(distinct.cloned());
+        self.know_conflicts(&[], &named)?;
         let ready = self.question(question, range)?;
         if let ([field], None) = (fields, distinct) {
             let answers = self.ask(&self.packs_of(range), &ready, |_, scope, bits| {

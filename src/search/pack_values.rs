@@ -19,6 +19,7 @@ use crate::index::pack::view::known_at;
 use crate::index::pack::wire::Damage;
 use crate::query::matcher::field_values;
 use crate::search::pack_eval::PackScope;
+use crate::search::pack_eval::flag_names;
 use crate::search::pack_eval::judge;
 use crate::search::pack_eval::origin;
 use crate::search::pack_eval::sections_of;
@@ -249,6 +250,7 @@ fn computed(
                 }))
             })
             .collect::<Result<Lists>>()?,
+        Field::Flag => flag_names(scope, events)?,
         _ => return Ok(None),
     };
     Ok(Some(Columnar { lists, odd: BTreeSet::new() }))
