@@ -24,6 +24,7 @@ use crate::event::zone::Zone;
 use crate::index::pack::filter::word_key;
 use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
+use crate::index::reader::IndexReader;
 use crate::query::ast::QueryAst;
 use crate::query::ast::Test;
 use crate::query::matcher::field_values;
@@ -31,7 +32,6 @@ use crate::query::value::CompiledTest;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
-use crate::search::indexed::Searcher;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_numbers::Numbers;
 use crate::search::pack_numbers::numbers;
@@ -109,15 +109,18 @@ pub fn conflicts_among(
 ///
 /// # Errors
 /// On damage.
-pub fn conflicts(searcher: &Searcher) -> Result<Vec<Conflict>, SearchError> {
+pub fn conflicts(
+    index: &IndexReader,
+    evidence: &dyn Evidence,
+) -> Result<Vec<Conflict>, SearchError> {
     // A hash with a seed of this run: nobody can have made events that only seem to conflict.
     let hashes = RandomState::new();
-    let packs: Vec<Vec<(u64, EventId)>> = (0..searcher.index.n_packs())
+    let packs: Vec<Vec<(u64, EventId)>> = (0..index.n_packs())
         .into_par_iter()
         .map(|number| {
-            let pack = searcher.index.pack(number)?;
-            keys(scope(searcher, number, pack), &hashes)
-                .map_err(|damage| searcher.index.damaged(number, &damage).into())
+            let pack = index.pack(number)?;
+            keys(scope(index, number, pack), &hashes)
+                .map_err(|damage| index.damaged(number, &damage).into())
         })
         .collect::<Result<_, SearchError>>()?;
     let mut all: Vec<(u64, EventId)> = packs.into_iter().flatten().collect();
@@ -127,13 +130,13 @@ pub fn conflicts(searcher: &Searcher) -> Result<Vec<Conflict>, SearchError> {
         let ids: Vec<EventId> = group.iter().map(|(_, id)| *id).collect();
         found.extend(ids);
     }
-    let mut conflicts = conflicts_among(searcher, &found)?;
+    let mut conflicts = conflicts_among(evidence, &found)?;
     conflicts.sort_by(|a, b| a.events.cmp(&b.events));
     Ok(conflicts)
 }
 
-fn scope<'s>(searcher: &'s Searcher, number: usize, pack: &'s Pack) -> PackScope<'s> {
-    let sources = &searcher.index.sources;
+fn scope<'s>(index: &'s IndexReader, number: usize, pack: &'s Pack) -> PackScope<'s> {
+    let sources = &index.sources;
     PackScope { pack, sources, span: None, number: number as u32, conflicts: None }
 }
 
@@ -173,11 +176,16 @@ impl AskedConflicts {
     ///
     /// # Errors
     /// On damage.
-    pub fn all(&self, searcher: &Searcher) -> Result<&BTreeSet<EventId>, SearchError> {
+    pub fn all(
+        &self,
+        index: &IndexReader,
+        evidence: &dyn Evidence,
+    ) -> Result<&BTreeSet<EventId>, SearchError> {
         if let Some(known) = self.all.get() {
             return Ok(known);
         }
-        let all = conflicts(searcher)?.into_iter().flat_map(|conflict| conflict.events).collect();
+        let all =
+            conflicts(index, evidence)?.into_iter().flat_map(|conflict| conflict.events).collect();
         Ok(self.all.get_or_init(|| all))
     }
 
@@ -188,30 +196,31 @@ impl AskedConflicts {
     /// On damage.
     pub fn among(
         &self,
-        searcher: &Searcher,
+        index: &IndexReader,
+        evidence: &dyn Evidence,
         ids: &[EventId],
     ) -> Result<Option<BTreeSet<EventId>>, SearchError> {
         let before = self.looked_up.fetch_add(ids.len(), Ordering::Relaxed);
         if self.known().is_some() || before.saturating_add(ids.len()) > LOOKED_UP {
-            return self.all(searcher).map(|_| None);
+            return self.all(index, evidence).map(|_| None);
         }
-        let audit_ids: HashSet<String> = searcher
+        let audit_ids: HashSet<String> = evidence
             .rows(ids, &[Field::path("auditID")])?
             .into_iter()
             .flatten()
             .map(|values| values.join(JOIN))
             .filter(|id| !id.is_empty())
             .collect();
-        let packs: Vec<Vec<EventId>> = (0..searcher.index.n_packs())
+        let packs: Vec<Vec<EventId>> = (0..index.n_packs())
             .into_par_iter()
             .map(|number| {
-                let pack = searcher.index.pack(number)?;
-                with_audit_ids(scope(searcher, number, pack), &audit_ids)
-                    .map_err(|damage| searcher.index.damaged(number, &damage).into())
+                let pack = index.pack(number)?;
+                with_audit_ids(scope(index, number, pack), &audit_ids)
+                    .map_err(|damage| index.damaged(number, &damage).into())
             })
             .collect::<Result<_, SearchError>>()?;
         let found: Vec<EventId> = packs.into_iter().flatten().collect();
-        let conflicts = conflicts_among(searcher, &found)?;
+        let conflicts = conflicts_among(evidence, &found)?;
         Ok(Some(conflicts.into_iter().flat_map(|conflict| conflict.events).collect()))
     }
 }

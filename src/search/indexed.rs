@@ -136,7 +136,7 @@ impl Searcher {
     fn know_conflicts(&self, asked: &[QueryAst], fields: &[Field]) -> Result<(), SearchError> {
         let asks = fields.contains(&Field::Flag)
             || asked.iter().any(|question| asks_conflicts(question, self.zone));
-        if asks { self.conflicts.all(self).map(drop) } else { Ok(()) }
+        if asks { self.conflicts.all(&self.index, self).map(drop) } else { Ok(()) }
     }
 
     fn damaged(&self, pack: usize, damage: &Damage) -> SearchError {
@@ -506,8 +506,11 @@ impl Evidence for Searcher {
 
     fn rows(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Row>, SearchError> {
         self.trim();
-        let some =
-            if fields.contains(&Field::Flag) { self.conflicts.among(self, ids)? } else { None };
+        let some = if fields.contains(&Field::Flag) {
+            self.conflicts.among(&self.index, self, ids)?
+        } else {
+            None
+        };
         self.for_each_pack(ids, |scope, events| {
             let scope = PackScope { conflicts: some.as_ref().or(scope.conflicts), ..scope };
             let numbers: Vec<usize> = events.iter().map(|event| *event as usize).collect();
