@@ -115,6 +115,7 @@ fn child_build(path: &str, dir: &str, threads: usize) {
         cluster: None,
         range: TimeRange::ALL,
         checkpoint: audithound::index::commit::CHECKPOINT,
+        derive: Some(&audithound::ledger::partial::DERIVE_LEDGERS),
     };
     let summary = build(&options, &Quiet).unwrap();
     let c = &summary.counts;
