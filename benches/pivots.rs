@@ -222,8 +222,8 @@ impl Bench<'_> {
                 all.extend(from(&v.audit_ids));
                 (all, true)
             }
-            "credential" => (with(&[truth.credential.clone()], &v.credentials), true),
-            "ip" => (with(&[truth.start_address.clone()], &v.peers), true),
+            "credential" => (with(std::slice::from_ref(&truth.credential), &v.credentials), true),
+            "ip" => (with(std::slice::from_ref(&truth.start_address), &v.peers), true),
             "login" => (with(&[v.users[0].clone()], &v.users), false),
             "network" => (with(&[pod], &pods()), false),
             "node" => (from(&nodes()), true),
