@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr)]
 
 mod agree;
+mod attribution;
 mod cli;
 #[path = "../../benches/corpus/mod.rs"]
 mod corpus;
