@@ -101,6 +101,7 @@ fn main() {
         cluster: None,
         range: TimeRange::ALL,
         checkpoint: audithound::index::commit::CHECKPOINT,
+        derive: Some(&audithound::ledger::partial::DERIVE_LEDGERS),
     };
     build(&building, &Quiet).unwrap();
     std::fs::remove_file(&log).unwrap();

@@ -8,6 +8,7 @@ use crate::event::time::TimeRange;
 use crate::event::time::Timestamp;
 use crate::index::commit::CHECKPOINT;
 use crate::index::manifest::Counts;
+use crate::index::pack::derived::Derive;
 
 /// How an index is built.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct BuildOptions {
     pub range: TimeRange,
     /// How often what is done so far becomes part of the index.
     pub checkpoint: Duration,
+    /// What is derived from each pack and kept in it; without it, it is derived on reading.
+    pub derive: Option<&'static dyn Derive>,
 }
 
 impl BuildOptions {
@@ -39,6 +42,7 @@ impl BuildOptions {
             cluster: None,
             range: TimeRange::ALL,
             checkpoint: CHECKPOINT,
+            derive: None,
         }
     }
 }

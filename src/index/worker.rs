@@ -105,10 +105,11 @@ impl Worker<'_> {
         let bytes = unit.bytes;
         drop(unit);
         if !self.builder.is_empty() {
-            let pack = self
-                .builder
-                .finish(writer)
-                .map_err(|error| IndexError::io("compress", &self.options.dir, error))?;
+            let made = match self.options.derive {
+                Some(derive) => self.builder.finish_with(derive, writer),
+                None => self.builder.finish(writer),
+            };
+            let pack = made.map_err(|error| IndexError::io("compress", &self.options.dir, error))?;
             result.pack = Some(pack);
         }
         let clock = lap(clock, &stages.store);

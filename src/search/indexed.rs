@@ -28,6 +28,7 @@ use crate::search::evidence::Evidence;
 use crate::search::evidence::FacetRow;
 use crate::search::evidence::Hit;
 use crate::search::evidence::Hits;
+use crate::search::evidence::Part;
 use crate::search::evidence::Row;
 use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
@@ -36,7 +37,9 @@ use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::judge;
 use crate::search::pack_eval::matching;
 use crate::search::pack_eval::matching_shared;
-use crate::search::pack_eval::origin;
+use crate::search::pack_evidence::OpenPack;
+use crate::search::pack_evidence::PackEvidence;
+use crate::search::pack_evidence::stored;
 use crate::search::pack_top::NumberTop;
 use crate::search::pack_top::TopRow;
 use crate::search::pack_top::by_numbers;
@@ -411,27 +414,14 @@ fn candidates_of(
         .collect())
 }
 
-fn stored(scope: PackScope<'_>, events: &[u32]) -> Result<Vec<StoredEvent>, Damage> {
-    let mut reader = scope.pack.reader()?;
-    let places = scope.pack.places()?;
-    let times = scope.pack.times()?;
-    events
-        .iter()
-        .map(|event| {
-            let number = *event as usize;
-            let texts = reader.read(number)?;
-            let raw = scope.pack.enclosing(number, &texts.event)?;
-            let nowhere = Damage { offset: 0, what: "an event without a place" };
-            Ok(StoredEvent {
-                raw,
-                event: texts.event,
-                envelope: texts.envelope,
-                origin: origin(scope.pack, number)?,
-                place: *places.get(number).ok_or(nowhere)?,
-                time: times.get(number).copied().filter(|t| *t != NO_TIME).map(Timestamp),
-            })
-        })
-        .collect()
+impl OpenPack for Searcher {
+    fn scope(&self, number: usize) -> Result<PackScope<'_>, SearchError> {
+        self.pack(number)
+    }
+
+    fn wrong(&self, number: usize, damage: &Damage) -> SearchError {
+        self.damaged(number, damage)
+    }
 }
 
 impl Evidence for Searcher {
@@ -531,6 +521,15 @@ impl Evidence for Searcher {
 
     fn newest(&self) -> Option<Timestamp> {
         self.newest
+    }
+
+    fn parts(&self) -> Vec<Part<'_>> {
+        (0..self.index.n_packs())
+            .map(|number| Part {
+                first: event_id(number as u32, 0).0,
+                evidence: Box::new(PackEvidence::of_index(self, number)),
+            })
+            .collect()
     }
 
     fn histogram(

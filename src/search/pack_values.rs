@@ -189,6 +189,25 @@ pub fn value_text(dict: &Dict, id: u32) -> String {
     decode(&value, memchr::memchr(b'\\', &value).is_some()).into_owned()
 }
 
+/// Says whether every `sourceIPs` is a plain list of strings, whose last one is the peer.
+///
+/// # Errors
+/// On damage.
+pub fn has_plain_addresses(pack: &Pack) -> Result<bool> {
+    let root = pack.shapes(ROOT)?;
+    let odd = root
+        .templates
+        .iter()
+        .any(|(_, shape)| shape.nodes.iter().any(|(path, _)| path == "sourceIPs"));
+    let own = crate::index::pack::section::SectionId(4);
+    let nested = pack
+        .shapes(own)?
+        .templates
+        .iter()
+        .any(|(_, shape)| shape.nodes.iter().skip(1).any(|(_, known)| *known != Known::Value));
+    Ok(!odd && !nested)
+}
+
 fn computed(
     scope: PackScope<'_>,
     events: &[usize],
@@ -202,17 +221,7 @@ fn computed(
     let one = |value: Option<String>| value.into_iter().collect::<Vec<_>>();
     let lists = match field {
         Field::Peer => {
-            // Exact only for plain lists of strings; `path_values` says when it is none.
-            let root = pack.shapes(ROOT)?;
-            let odd = root
-                .templates
-                .iter()
-                .any(|(_, shape)| shape.nodes.iter().any(|(path, _)| path == "sourceIPs"));
-            let own = crate::index::pack::section::SectionId(4);
-            let nested = pack.shapes(own)?.templates.iter().any(|(_, shape)| {
-                shape.nodes.iter().skip(1).any(|(_, known)| *known != Known::Value)
-            });
-            if odd || nested {
+            if !has_plain_addresses(pack)? {
                 return Ok(None);
             }
             let found = path_values(pack, events, "sourceIPs")?;

@@ -16,6 +16,7 @@ mod fuzz_targets;
 mod hunt;
 mod increments;
 mod investigate;
+mod ledgers;
 mod pack;
 mod pivots;
 mod questions;

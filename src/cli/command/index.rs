@@ -20,6 +20,7 @@ use crate::index::build::BuildSummary;
 use crate::index::build::Quiet;
 use crate::index::build::build;
 use crate::index::reader::IndexReader;
+use crate::ledger::partial::DERIVE_LEDGERS;
 use crate::report::sanitize;
 
 /// Problems that are told one by one; all of them are in the index.
@@ -107,6 +108,7 @@ pub fn run(args: &IndexCommandArgs, out: &mut dyn Write) -> anyhow::Result<Exit>
         cluster: args.cluster.clone(),
         range: args.times.range(newest)?,
         checkpoint: Duration::from_millis(args.checkpoint_ms),
+        derive: Some(&DERIVE_LEDGERS),
     };
     if args.keep_raw == "reference" {
         note(

@@ -140,16 +140,10 @@ impl PackBuilder {
             filter_fingerprints,
             filter_sum: xxhash_rust::xxh3::xxh3_64(filter),
             frames: std::mem::take(&mut frames.table),
+            derived: NO_FRAME,
         };
-        let mut text = Vec::new();
-        footer.put(&mut text);
-        let end = frames.writer.write(&mut frames.out, &text)?;
         let mut bytes = frames.out;
-        bytes.extend_from_slice(&end.offset.to_le_bytes());
-        bytes.extend_from_slice(&end.stored.to_le_bytes());
-        bytes.extend_from_slice(&end.plain.to_le_bytes());
-        bytes.extend_from_slice(&end.sum.to_le_bytes());
-        bytes.extend_from_slice(MAGIC);
+        seal(&footer, &mut bytes, frames.writer)?;
         let known = || self.times.iter().flatten();
         Ok(PackBytes {
             bytes,
@@ -334,6 +328,23 @@ impl PackBuilder {
         }
         keys
     }
+}
+
+/// Appends the footer and what finds it.
+pub(super) fn seal(
+    footer: &Footer,
+    bytes: &mut Vec<u8>,
+    writer: &mut FrameWriter,
+) -> std::io::Result<()> {
+    let mut text = Vec::new();
+    footer.put(&mut text);
+    let end = writer.write(bytes, &text)?;
+    bytes.extend_from_slice(&end.offset.to_le_bytes());
+    bytes.extend_from_slice(&end.stored.to_le_bytes());
+    bytes.extend_from_slice(&end.plain.to_le_bytes());
+    bytes.extend_from_slice(&end.sum.to_le_bytes());
+    bytes.extend_from_slice(MAGIC);
+    Ok(())
 }
 
 fn close(

@@ -73,6 +73,8 @@ pub struct Footer {
     pub filter_sum: u64,
     /// All frames.
     pub frames: Vec<FrameRef>,
+    /// What was derived from the pack; packs of before have none.
+    pub derived: u32,
 }
 
 impl Footer {
@@ -108,6 +110,7 @@ impl Footer {
         for frame in &self.frames {
             frame.put(out);
         }
+        put(out, u64::from(self.derived.wrapping_add(1)));
     }
 
     /// Reads the footer.
@@ -138,6 +141,9 @@ impl Footer {
         let n_frames = cursor.get_len(bytes.len())?;
         let frames =
             (0..n_frames).map(|_| FrameRef::get(&mut cursor)).collect::<Result<Vec<_>, _>>()?;
+        // The footer of a pack from before anything was derived ends here.
+        let derived =
+            if cursor.is_done() { NO_FRAME } else { number(&mut cursor)?.wrapping_sub(1) };
         Ok(Footer {
             n_events,
             event_bytes,
@@ -154,6 +160,7 @@ impl Footer {
             filter_fingerprints,
             filter_sum: u64::from_le_bytes(sum),
             frames,
+            derived,
         })
     }
 }

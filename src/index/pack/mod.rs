@@ -8,9 +8,11 @@
 
 pub mod build;
 pub mod column;
+pub mod derived;
 pub mod filter;
 pub mod finish;
 pub mod layout;
+mod made;
 pub mod section;
 pub mod shape;
 pub mod texts;
