@@ -115,6 +115,7 @@ fn child_build(path: &str, dir: &str, threads: usize) {
         cluster: None,
         range: TimeRange::ALL,
         checkpoint: audithound::index::commit::CHECKPOINT,
+        keep_raw: audithound::index::build::KeepRaw::Store,
     };
     let summary = build(&options, &Quiet).unwrap();
     let c = &summary.counts;

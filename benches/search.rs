@@ -101,6 +101,7 @@ fn main() {
         cluster: None,
         range: TimeRange::ALL,
         checkpoint: audithound::index::commit::CHECKPOINT,
+        keep_raw: audithound::index::build::KeepRaw::Store,
     };
     build(&building, &Quiet).unwrap();
     std::fs::remove_file(&log).unwrap();

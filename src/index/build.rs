@@ -17,6 +17,7 @@ use crate::index::dedupe::Seen;
 use crate::index::error::IndexError;
 pub use crate::index::options::BuildOptions;
 pub use crate::index::options::BuildSummary;
+pub use crate::index::options::KeepRaw;
 pub use crate::index::options::Progress;
 pub use crate::index::options::Quiet;
 pub use crate::index::options::StageTimes;

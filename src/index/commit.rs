@@ -355,6 +355,7 @@ impl Commit {
             offset: *length,
             length: pack.bytes.len() as u64,
             events: pack.n_events,
+            event_bytes: pack.event_bytes,
             first: pack.span.map(|(first, _)| first.0),
             last: pack.span.map(|(_, last)| last.0),
             untimed: pack.some_without_time,

@@ -10,6 +10,7 @@ pub mod commit;
 pub mod dedupe;
 pub mod error;
 mod feed;
+pub mod lines;
 pub mod manifest;
 pub mod mmap;
 pub mod options;

@@ -26,6 +26,18 @@ pub struct BuildOptions {
     pub range: TimeRange,
     /// How often what is done so far becomes part of the index.
     pub checkpoint: Duration,
+    /// Where raw lines are kept.
+    pub keep_raw: KeepRaw,
+}
+
+/// Where raw lines are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeepRaw {
+    /// In the index.
+    #[default]
+    Store,
+    /// In their sources, wherever these can be read again.
+    Reference,
 }
 
 impl BuildOptions {
@@ -39,6 +51,7 @@ impl BuildOptions {
             cluster: None,
             range: TimeRange::ALL,
             checkpoint: CHECKPOINT,
+            keep_raw: KeepRaw::Store,
         }
     }
 }

@@ -19,8 +19,10 @@ use crate::index::commit::RejectedRow;
 use crate::index::commit::rejected_rows;
 use crate::index::dedupe::Duplicate;
 use crate::index::error::IndexError;
+use crate::index::lines::Lines;
 use crate::index::manifest::Manifest;
 use crate::index::mmap::map_file;
+use crate::index::pack::left_out::LeftOut;
 use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
 
@@ -36,6 +38,7 @@ pub struct IndexReader {
     maps: HashMap<u32, Arc<Mmap>>,
     packs: Vec<OnceLock<Pack>>,
     places: OnceLock<HashMap<(u32, u32), Vec<Place>>>,
+    lines: OnceLock<Arc<Lines>>,
 }
 
 impl IndexReader {
@@ -60,6 +63,7 @@ impl IndexReader {
             manifest,
             maps,
             places: OnceLock::new(),
+            lines: OnceLock::new(),
         })
     }
 
@@ -90,11 +94,21 @@ impl IndexReader {
         if pack.len() != row.events as usize {
             return Err(self.damaged(number, &Damage { offset: 0, what: "number of events" }));
         }
+        let pack = if pack.refers() {
+            let lines = self.lines.get_or_init(|| Arc::new(Lines::new(&self.manifest)));
+            pack.with_left_out(Arc::clone(lines) as Arc<dyn LeftOut>)
+        } else {
+            pack
+        };
         Ok(slot.get_or_init(|| pack))
     }
 
-    /// Says where a damage stands.
+    /// Says where a damage stands, or which source is not what it was.
     pub fn damaged(&self, number: usize, damage: &Damage) -> IndexError {
+        if damage.is_unreadable() {
+            let pack = self.packs.get(number).and_then(OnceLock::get);
+            return IndexError::LeftOut(pack.map_or_else(String::new, Pack::why_left_out));
+        }
         let row = self.manifest.packs.get(number);
         IndexError::Damaged {
             file: row.map_or_else(String::new, |row| Manifest::pack_file(row.file)),

@@ -16,6 +16,7 @@ use crate::index::commit::UnitResult;
 use crate::index::error::IndexError;
 use crate::index::feed::Unit;
 use crate::index::feed::UnitPiece;
+use crate::index::lines::piece_row;
 use crate::index::manifest::Counts;
 use crate::index::manifest::HexBytes;
 use crate::index::manifest::Reached;
@@ -23,6 +24,7 @@ use crate::index::options::BuildOptions;
 use crate::index::options::Progress;
 use crate::index::options::StageTimes;
 use crate::index::pack::build::PackBuilder;
+use crate::index::pack::left_out::PieceRow;
 use crate::index::pack::wire::FrameWriter;
 use crate::index::turn::Turn;
 use crate::intake::PieceReader;
@@ -103,11 +105,18 @@ impl Worker<'_> {
         }
         result.duplicates = duplicates;
         let bytes = unit.bytes;
+        // One source that cannot be read again, and the pack holds all its lines.
+        let refers = unit.pieces.iter().all(|piece| piece.left);
+        let pieces: Option<Vec<PieceRow>> = refers.then(|| {
+            unit.pieces.iter().filter_map(|unit| piece_row(unit.row, &unit.piece)).collect()
+        });
         drop(unit);
         if !self.builder.is_empty() {
-            let pack = self
-                .builder
-                .finish(writer)
+            let packed = match &pieces {
+                Some(pieces) => self.builder.finish_referring(pieces, writer),
+                None => self.builder.finish(writer),
+            };
+            let pack = packed
                 .map_err(|error| IndexError::io("compress", &self.options.dir, error))?;
             result.pack = Some(pack);
         }
@@ -125,7 +134,8 @@ impl Worker<'_> {
         let Worker { reader, builder, scratch, envelope, options } = self;
         let mut leave_out = leave_out.iter().copied().peekable();
         let mut number = 0_u32;
-        for UnitPiece { piece, info, row } in &unit.pieces {
+        for UnitPiece { piece, info, row, .. } in &unit.pieces {
+            builder.begin_piece();
             let mut outside = 0;
             let mut span: Option<(i64, i64)> = None;
             // Where the last record starts, if it is none.
@@ -211,7 +221,8 @@ fn complete(
     own
 }
 
-fn parse_envelope<'t>(
+/// Parses the envelope beside an event, if there is one.
+pub(super) fn parse_envelope<'t>(
     record: &Record<'_>,
     scratch: &mut Scratch,
     tape: &'t mut Tape,

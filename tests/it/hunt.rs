@@ -589,6 +589,7 @@ fn index_and_scan_hunt_alike() {
         cluster: None,
         range: TimeRange::ALL,
         checkpoint: audithound::index::commit::CHECKPOINT,
+        keep_raw: audithound::index::build::KeepRaw::Store,
     };
     audithound::index::build::build(&built, &audithound::index::build::Quiet).unwrap();
     let index = audithound::search::indexed::open(&built.dir).unwrap();

@@ -63,6 +63,8 @@ pub struct Footer {
     pub whole: u32,
     /// What each event is, for finding duplicates.
     pub identities: u32,
+    /// Runs of bytes the events stand in, where frames are left out; else [`NO_FRAME`].
+    pub pieces: u32,
     /// Where the filter stands.
     pub filter_offset: u64,
     /// Length of its descriptor.
@@ -108,6 +110,9 @@ impl Footer {
         for frame in &self.frames {
             frame.put(out);
         }
+        if self.pieces != NO_FRAME {
+            put(out, u64::from(self.pieces));
+        }
     }
 
     /// Reads the footer.
@@ -138,6 +143,7 @@ impl Footer {
         let n_frames = cursor.get_len(bytes.len())?;
         let frames =
             (0..n_frames).map(|_| FrameRef::get(&mut cursor)).collect::<Result<Vec<_>, _>>()?;
+        let pieces = if cursor.is_done() { NO_FRAME } else { number(&mut cursor)? };
         Ok(Footer {
             n_events,
             event_bytes,
@@ -149,6 +155,7 @@ impl Footer {
             odd_times,
             whole,
             identities,
+            pieces,
             filter_offset,
             filter_descriptor,
             filter_fingerprints,

@@ -11,6 +11,7 @@ pub mod column;
 pub mod filter;
 pub mod finish;
 pub mod layout;
+pub mod left_out;
 pub mod section;
 pub mod shape;
 pub mod texts;

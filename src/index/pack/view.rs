@@ -25,6 +25,10 @@ use crate::index::pack::layout::NO_SECTION;
 use crate::index::pack::layout::TRAILER_LEN;
 use crate::index::pack::layout::number;
 use crate::index::pack::layout::places;
+use crate::index::pack::left_out::LeftOut;
+use crate::index::pack::left_out::PieceRow;
+use crate::index::pack::left_out::UNREADABLE;
+use crate::index::pack::left_out::read_pieces;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::Gap;
@@ -169,8 +173,14 @@ pub struct Pack {
     pub(super) range: std::ops::Range<usize>,
     /// What the footer says.
     pub footer: Footer,
+    /// Checksum of the footer: tells packs apart.
+    pub sum: u64,
     cache: Mutex<Cache>,
     held: AtomicUsize,
+    /// Makes frames again that the pack leaves out.
+    left_out: Option<Arc<dyn LeftOut>>,
+    /// Why it could not, the last time.
+    why: Mutex<Option<String>>,
 }
 
 impl From<Short> for Damage {
@@ -211,7 +221,60 @@ impl Pack {
             sum: word(16, 8),
         };
         let footer = Footer::get(&read_frame(bytes, &frame)?)?;
-        Ok(Pack { map, range, footer, cache: Mutex::default(), held: AtomicUsize::new(0) })
+        Ok(Pack {
+            map,
+            range,
+            footer,
+            sum: frame.sum,
+            cache: Mutex::default(),
+            held: AtomicUsize::new(0),
+            left_out: None,
+            why: Mutex::default(),
+        })
+    }
+
+    /// Names who makes frames again that the pack leaves out.
+    #[must_use]
+    pub fn with_left_out(mut self, left_out: Arc<dyn LeftOut>) -> Pack {
+        self.left_out = Some(left_out);
+        self
+    }
+
+    /// Says whether the pack leaves lines in their sources.
+    pub fn refers(&self) -> bool {
+        self.footer.pieces != NO_FRAME
+    }
+
+    /// Returns the runs of bytes the events stand in; none where nothing is left out.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn pieces(&self) -> Result<Vec<PieceRow>> {
+        if self.refers() { Ok(read_pieces(&self.frame(self.footer.pieces)?)?) } else { Ok(vec![]) }
+    }
+
+    /// Says why lines that were left in their source could not be read, the last time.
+    pub fn why_left_out(&self) -> String {
+        let why = self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        why.clone().unwrap_or_else(|| UNREADABLE.to_owned())
+    }
+
+    /// Returns a frame that is made again from the lines of the pack.
+    fn left_out_frame(&self, number: u32, frame: &FrameRef) -> Result<Vec<u8>> {
+        let made = match &self.left_out {
+            Some(left_out) => left_out.frames(self),
+            None => Err(UNREADABLE.to_owned()),
+        };
+        match made {
+            Ok(made) => match made.get(&number).filter(|plain| frame.fits(plain)) {
+                Some(plain) => Ok(plain.clone()),
+                None => Err(Damage { offset: 0, what: "a frame that was left out comes out differently" }),
+            },
+            Err(why) => {
+                *self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(why);
+                Err(Damage { offset: 0, what: UNREADABLE })
+            }
+        }
     }
 
     /// Returns the number of events.
@@ -276,6 +339,9 @@ impl Pack {
             .frames
             .get(number as usize)
             .ok_or(Damage { offset: 0, what: "a frame that is not there" })?;
+        if frame.is_left_out() {
+            return self.left_out_frame(number, frame);
+        }
         read_frame(self.bytes(), frame)
     }
 
