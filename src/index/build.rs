@@ -106,8 +106,8 @@ fn piece_bytes(memory: u64, threads: usize) -> usize {
 
 /// What this run added; a source that was started anew may have taken something away before.
 fn difference(now: &Counts, before: &Counts) -> Counts {
-    Counts {
-        records: now.records.saturating_sub(before.records),
+    let mut run = Counts {
+        records: 0,
         events: now.events.saturating_sub(before.events),
         blank: now.blank.saturating_sub(before.blank),
         rejected: now.rejected.saturating_sub(before.rejected),
@@ -116,5 +116,9 @@ fn difference(now: &Counts, before: &Counts) -> Counts {
         outside: now.outside.saturating_sub(before.outside),
         lines: now.lines.saturating_sub(before.lines),
         bytes: now.bytes.saturating_sub(before.bytes),
-    }
+    };
+    // A rejected half line that is read whole now leaves one record less than there were: the books
+    // of a run are of what it met.
+    run.records = run.events + run.blank + run.rejected + run.duplicates + run.outside;
+    run
 }

@@ -210,11 +210,7 @@ impl Seen {
             let Some(row) = manifest.packs.get(number as usize) else { continue };
             let own = by_pack.remove(&number).unwrap_or_default();
             let pack = self.open(row)?;
-            let pack = if pack.refers() {
-                pack.with_left_out(self.lines(manifest))
-            } else {
-                pack
-            };
+            let pack = if pack.refers() { pack.with_left_out(self.lines(manifest)) } else { pack };
             self.compare((number, row, &pack), &own, builder, &forms, &mut found)?;
         }
         let again: Vec<u32> = found.iter().map(|duplicate| duplicate.event).collect();

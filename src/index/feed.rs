@@ -205,9 +205,12 @@ impl<'t> Feed<'t> {
         rows.sort_unstable();
         if file.history == History::Known {
             let sha256 = format!("{:x}", HexBytes(&file.sha256));
-            self.turn.with_commit(|commit| {
-                commit.manifest.found_again(file.size, &sha256, &file.name);
-            });
+            if let Some((path, _)) = file_of(&file.name) {
+                let path = path.to_string_lossy();
+                self.turn.with_commit(|commit| {
+                    commit.manifest.found_again(file.size, &sha256, &path);
+                });
+            }
             self.fed.skipped.push(file.name);
             return;
         }

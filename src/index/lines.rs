@@ -21,16 +21,19 @@ use crate::event::place::SourceId;
 use crate::event::time::Timestamp;
 use crate::index::manifest::Manifest;
 use crate::index::pack::build::PackBuilder;
+use crate::index::pack::left_out::About;
 use crate::index::pack::left_out::LeftOut;
 use crate::index::pack::left_out::MadeFrames;
 use crate::index::pack::left_out::PieceMode;
 use crate::index::pack::left_out::PieceRow;
 use crate::index::pack::view::NO_TIME;
-use crate::index::pack::view::Pack;
-use crate::index::worker::parse_envelope;
+use crate::index::pack::wire::Damage;
+use crate::index::pack::wire::FrameRef;
 use crate::intake::PieceReader;
 use crate::intake::parse::Scratch;
+use crate::intake::parse::parse_json;
 use crate::intake::record::Met;
+use crate::intake::record::Record;
 use crate::source::Again;
 use crate::source::Mode;
 use crate::source::NotAgain;
@@ -94,13 +97,8 @@ impl Lines {
         let accept = |bytes: &[u8]| Sha256::digest(bytes).as_slice() == row.sha256;
         let mut changed: Option<&Path> = None;
         for path in &source.paths {
-            let run = Run {
-                path,
-                member: &source.member,
-                rank: row.source,
-                offset: row.offset,
-                length,
-            };
+            let run =
+                Run { path, member: &source.member, rank: row.source, offset: row.offset, length };
             match self.shared.again.run(&run, &accept) {
                 Ok(bytes) => return Ok(piece_of(row, bytes)),
                 Err(NotAgain::Changed) => changed = Some(path),
@@ -117,16 +115,13 @@ impl Lines {
     }
 
     /// Makes what a pack leaves out.
-    fn make(&self, pack: &Pack) -> Result<MadeFrames, String> {
-        let damaged = |damage: crate::index::pack::wire::Damage| damage.what.to_owned();
-        let places = pack.places().map_err(damaged)?;
-        let times = pack.times().map_err(damaged)?;
+    fn make(&self, about: &About) -> Result<MadeFrames, String> {
         let mut builder = PackBuilder::default();
         let mut reader = PieceReader::new();
         let (mut scratch, mut space) = (Scratch::default(), Tape::default());
         let mut next = 0;
-        for row in pack.pieces().map_err(damaged)? {
-            let piece = self.piece(&row)?;
+        for row in &about.pieces {
+            let piece = self.piece(row)?;
             let info = SourceInfo {
                 id: SourceId(row.source),
                 name: self.sources.get(row.source as usize).map_or("", |s| &s.name).to_owned(),
@@ -137,21 +132,20 @@ impl Lines {
             reader.read(&piece, &info, &mut |met, tape| {
                 let Met::Event(record) = met else { return };
                 // Duplicates and events outside the asked time have no place in the pack.
-                if places.get(next) != Some(&record.place) {
+                if about.places.get(next) != Some(&record.place) {
                     return;
                 }
-                let time = times.get(next).copied().filter(|time| *time != NO_TIME);
+                let time = about.times.get(next).copied().filter(|time| *time != NO_TIME);
                 next += 1;
                 let envelope = parse_envelope(&record, &mut scratch, &mut space);
                 builder.push(&record, tape, envelope, time.map(Timestamp));
             });
         }
         let made = builder.left_out().map_err(|error| error.to_string())?;
-        let frames = pack.footer.frames.iter().enumerate().filter(|(_, f)| f.is_left_out());
-        let fits = |number: usize, frame: &crate::index::pack::wire::FrameRef| {
-            made.get(&(number as u32)).is_some_and(|plain| frame.fits(plain))
+        let fits = |(number, frame): &(u32, FrameRef)| {
+            made.get(number).is_some_and(|plain| frame.fits(plain))
         };
-        if next != pack.len() || !frames.clone().all(|(number, frame)| fits(number, frame)) {
+        if next != about.places.len() || !about.frames.iter().all(fits) {
             return Err(
                 "the lines that were left in their source are there, but this version of the \
                  program takes them apart differently from the one that indexed them; index the \
@@ -164,15 +158,20 @@ impl Lines {
 }
 
 impl LeftOut for Lines {
-    fn frames(&self, pack: &Pack) -> Result<Arc<MadeFrames>, String> {
+    fn frames(
+        &self,
+        sum: u64,
+        about: &dyn Fn() -> Result<About, Damage>,
+    ) -> Result<Arc<MadeFrames>, String> {
         let slots = &self.shared.slots;
-        let slot = slots.get(pack.sum as usize % slots.len());
+        let slot = slots.get(sum as usize % slots.len());
         let _busy = slot.map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner));
-        if let Some(made) = self.shared.lock().frames.get(&pack.sum) {
+        if let Some(made) = self.shared.lock().frames.get(&sum) {
             return Ok(Arc::clone(made));
         }
-        let made = Arc::new(self.make(pack)?);
-        self.shared.lock().keep(pack.sum, Arc::clone(&made));
+        let about = about().map_err(|damage| damage.what.to_owned())?;
+        let made = Arc::new(self.make(&about)?);
+        self.shared.lock().keep(sum, Arc::clone(&made));
         Ok(made)
     }
 }
@@ -252,6 +251,19 @@ pub(super) fn file_of(name: &str) -> Option<(PathBuf, &str)> {
         }
     }
     None
+}
+
+/// Parses the envelope beside an event, if there is one.
+pub(super) fn parse_envelope<'t>(
+    record: &Record<'_>,
+    scratch: &mut Scratch,
+    tape: &'t mut Tape,
+) -> Option<&'t Tape> {
+    let text = record.envelope.as_ref()?;
+    match parse_json(text, scratch, tape) {
+        Ok(_) => Some(tape),
+        Err(_) => None,
+    }
 }
 
 /// Lists for each source the paths it may have now, likeliest first.

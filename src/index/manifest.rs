@@ -313,17 +313,15 @@ impl Manifest {
     }
 
     /// Notes that the bytes of a known file stand at another path too, where that may be needed.
-    pub fn found_again(&mut self, size: u64, sha256: &str, name: &str) {
-        let Some((path, _)) = crate::index::lines::file_of(name) else { return };
-        let path = path.to_string_lossy().into_owned();
+    pub fn found_again(&mut self, size: u64, sha256: &str, path: &str) {
         let sources = &self.sources;
         let left = |file: &FileRow| {
             file.sources.iter().filter_map(|s| sources.get(*s as usize)).any(|s| s.left.is_some())
         };
         let same = |file: &&mut FileRow| file.size == size && file.sha256 == sha256;
         for file in self.files.iter_mut().filter(same) {
-            if left(file) && !file.also.contains(&path) {
-                file.also.push(path.clone());
+            if left(file) && !file.also.iter().any(|known| known == path) {
+                file.also.push(path.to_owned());
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::index::commit::UnitResult;
 use crate::index::error::IndexError;
 use crate::index::feed::Unit;
 use crate::index::feed::UnitPiece;
+use crate::index::lines::parse_envelope;
 use crate::index::lines::piece_row;
 use crate::index::manifest::Counts;
 use crate::index::manifest::HexBytes;
@@ -29,7 +30,6 @@ use crate::index::pack::wire::FrameWriter;
 use crate::index::turn::Turn;
 use crate::intake::PieceReader;
 use crate::intake::parse::Scratch;
-use crate::intake::parse::parse_json;
 use crate::intake::record::Met;
 use crate::intake::record::Record;
 use crate::source::Mode;
@@ -116,8 +116,8 @@ impl Worker<'_> {
                 Some(pieces) => self.builder.finish_referring(pieces, writer),
                 None => self.builder.finish(writer),
             };
-            let pack = packed
-                .map_err(|error| IndexError::io("compress", &self.options.dir, error))?;
+            let pack =
+                packed.map_err(|error| IndexError::io("compress", &self.options.dir, error))?;
             result.pack = Some(pack);
         }
         let clock = lap(clock, &stages.store);
@@ -219,19 +219,6 @@ fn complete(
         return record.envelope_time;
     }
     own
-}
-
-/// Parses the envelope beside an event, if there is one.
-pub(super) fn parse_envelope<'t>(
-    record: &Record<'_>,
-    scratch: &mut Scratch,
-    tape: &'t mut Tape,
-) -> Option<&'t Tape> {
-    let text = record.envelope.as_ref()?;
-    match parse_json(text, scratch, tape) {
-        Ok(_) => Some(tape),
-        Err(_) => None,
-    }
 }
 
 /// Returns the texts of some events of a unit (ascending numbers), read once more.

@@ -81,11 +81,7 @@ impl Again {
     ///
     /// # Errors
     /// When the file is gone, or nothing acceptable stands at the place.
-    pub fn run(
-        &self,
-        run: &Run<'_>,
-        accept: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<Vec<u8>, NotAgain> {
+    pub fn run(&self, run: &Run<'_>, accept: &dyn Fn(&[u8]) -> bool) -> Result<Vec<u8>, NotAgain> {
         let mut file = File::open(run.path).map_err(NotAgain::Gone)?;
         if !file.metadata().map_err(NotAgain::Gone)?.is_file() {
             return Err(NotAgain::Gone(io::Error::other("it is no regular file")));
@@ -165,8 +161,7 @@ impl Open {
     fn new(path: &Path) -> io::Result<Open> {
         let options =
             ReadOptions { piece_bytes: PIECE_BYTES, ahead: 1, lanes: 1, ..ReadOptions::default() };
-        let reader =
-            Reader::open(&[path.to_path_buf()], options).map_err(io::Error::other)?;
+        let reader = Reader::open(&[path.to_path_buf()], options).map_err(io::Error::other)?;
         Ok(Open { path: path.to_owned(), reader, name: String::new(), piece: None, at: (0, 0) })
     }
 
@@ -224,10 +219,8 @@ mod tests {
         let (plain, gz, tar) =
             (folder.path().join("a.log"), folder.path().join("a.gz"), folder.path().join("a.tar"));
         std::fs::write(&plain, text()).unwrap();
-        let mut packed = flate2::write::GzEncoder::new(
-            File::create(&gz).unwrap(),
-            flate2::Compression::fast(),
-        );
+        let mut packed =
+            flate2::write::GzEncoder::new(File::create(&gz).unwrap(), flate2::Compression::fast());
         packed.write_all(&text()).unwrap();
         packed.finish().unwrap();
         // Two members of one name: only what `accept` says tells them apart.

@@ -19,5 +19,6 @@ mod pack;
 mod pivots;
 mod questions;
 mod realdata;
+mod reference;
 mod sigma;
 mod state;

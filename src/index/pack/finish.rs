@@ -16,6 +16,8 @@ use crate::index::pack::filter::PathFact;
 use crate::index::pack::filter::path_key;
 use crate::index::pack::filter::word_key;
 use crate::index::pack::filter::write_filter;
+use crate::index::pack::frames::Frames;
+use crate::index::pack::frames::Writing;
 use crate::index::pack::layout::ColumnRow;
 use crate::index::pack::layout::Footer;
 use crate::index::pack::layout::MAGIC;
@@ -32,7 +34,6 @@ use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::Known;
 use crate::index::pack::shape::ValueKind;
-use crate::index::pack::wire::FrameRef;
 use crate::index::pack::wire::FrameWriter;
 use crate::index::pack::wire::put;
 use crate::index::pack::wire::put_bytes;
@@ -60,71 +61,6 @@ pub struct PackBytes {
     /// Whether some event has no time.
     pub some_without_time: bool,
 }
-
-/// What becomes of the frames.
-enum Writing<'w> {
-    /// All are stored.
-    Stored(&'w mut FrameWriter),
-    /// Those that can be made again from the lines are left out.
-    Referring(&'w mut FrameWriter),
-    /// Only those that were left out are wanted.
-    Again(MadeFrames),
-}
-
-/// Frames as they are written.
-struct Frames<'w> {
-    out: Vec<u8>,
-    table: Vec<FrameRef>,
-    writing: Writing<'w>,
-}
-
-impl<'w> Frames<'w> {
-    fn new(writing: Writing<'w>) -> Frames<'w> {
-        Frames { out: Vec::new(), table: Vec::new(), writing }
-    }
-
-    fn add(&mut self, plain: &[u8]) -> std::io::Result<u32> {
-        let frame = match &mut self.writing {
-            Writing::Stored(writer) | Writing::Referring(writer) => {
-                writer.write(&mut self.out, plain)?
-            }
-            Writing::Again(_) => FrameRef::default(),
-        };
-        self.table.push(frame);
-        Ok(self.table.len() as u32 - 1)
-    }
-
-    /// Adds a frame that only serves bodies, envelopes and putting lines together again.
-    fn add_cold(&mut self, plain: &[u8]) -> std::io::Result<u32> {
-        // What is shorter than its row in the table is not worth leaving out.
-        if plain.len() <= LEFT_OUT_MIN {
-            return self.add(plain);
-        }
-        let frame = match &mut self.writing {
-            Writing::Stored(_) => return self.add(plain),
-            Writing::Referring(_) => FrameRef::left_out(self.out.len(), plain)?,
-            Writing::Again(made) => {
-                made.insert(self.table.len() as u32, plain.to_vec());
-                FrameRef::default()
-            }
-        };
-        self.table.push(frame);
-        Ok(self.table.len() as u32 - 1)
-    }
-
-    /// Adds a frame unless there is nothing to say.
-    fn add_some(&mut self, plain: &[u8], any: bool) -> std::io::Result<u32> {
-        if any { self.add(plain) } else { Ok(NO_FRAME) }
-    }
-
-    /// Adds a cold frame unless there is nothing to say.
-    fn add_some_cold(&mut self, plain: &[u8], any: bool) -> std::io::Result<u32> {
-        if any { self.add_cold(plain) } else { Ok(NO_FRAME) }
-    }
-}
-
-/// Frames of so many bytes are stored even where lines stay in their sources.
-const LEFT_OUT_MIN: usize = 48;
 
 /// A frame that several columns share until it is full.
 #[derive(Default)]
@@ -190,7 +126,8 @@ impl PackBuilder {
         let odd_times = frames.add_some(&plain, !self.odd_times.is_empty())?;
         plain.clear();
         self.write_whole(&mut plain);
-        let whole = frames.add_some_cold(&plain, !self.whole.is_empty())?;
+        // Every question is put to these, so they are not left out.
+        let whole = frames.add_some(&plain, !self.whole.is_empty())?;
         plain.clear();
         write_identities(&self.identities, &mut plain);
         let identities = frames.add(&plain)?;
@@ -244,12 +181,8 @@ impl PackBuilder {
         footer.frames = std::mem::take(&mut frames.table);
         let mut text = Vec::new();
         footer.put(&mut text);
-        let end = match &mut frames.writing {
-            Writing::Stored(writer) | Writing::Referring(writer) => {
-                writer.write(&mut frames.out, &text)?
-            }
-            Writing::Again(_) => FrameRef::default(),
-        };
+        frames.add(&text)?;
+        let end = frames.table.pop().unwrap_or_default();
         let mut bytes = frames.out;
         bytes.extend_from_slice(&end.offset.to_le_bytes());
         bytes.extend_from_slice(&end.stored.to_le_bytes());

@@ -9,10 +9,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::event::place::Place;
 use crate::index::pack::layout::number;
-use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Cursor;
 use crate::index::pack::wire::Damage;
+use crate::index::pack::wire::FrameRef;
 use crate::index::pack::wire::Short;
 use crate::index::pack::wire::put;
 use crate::index::pack::wire::put_bytes;
@@ -22,15 +23,33 @@ pub type MadeFrames = HashMap<u32, Vec<u8>>;
 
 /// Makes frames again that a pack leaves out; packs know no files, whoever opens them does.
 pub trait LeftOut: std::fmt::Debug + Send + Sync {
-    /// Returns all frames `pack` leaves out.
+    /// Returns all frames that the pack with this checksum leaves out; `about` says what they are
+    /// made of, and is asked where they are not at hand.
     ///
     /// # Errors
     /// A sentence that names the source, the place in it, and what to do.
-    fn frames(&self, pack: &Pack) -> Result<Arc<MadeFrames>, String>;
+    fn frames(
+        &self,
+        sum: u64,
+        about: &dyn Fn() -> Result<About, Damage>,
+    ) -> Result<Arc<MadeFrames>, String>;
+}
+
+/// What the frames that a pack leaves out are made of, and what they must be.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Where the events stand.
+    pub pieces: Vec<PieceRow>,
+    /// Which of the records there are in the pack.
+    pub places: Arc<Vec<Place>>,
+    /// Their times.
+    pub times: Arc<Vec<i64>>,
+    /// The frames.
+    pub frames: Vec<(u32, FrameRef)>,
 }
 
 /// Stands in [`Damage::what`] for "the lines are needed and cannot be read"; the sentence about it
-/// is [`Pack::why_left_out`].
+/// is the pack's to tell.
 pub const UNREADABLE: &str = "lines that were left in their source cannot be read";
 
 impl Damage {

@@ -10,6 +10,7 @@ pub mod build;
 pub mod column;
 pub mod filter;
 pub mod finish;
+mod frames;
 pub mod layout;
 pub mod left_out;
 pub mod section;

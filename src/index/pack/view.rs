@@ -25,6 +25,7 @@ use crate::index::pack::layout::NO_SECTION;
 use crate::index::pack::layout::TRAILER_LEN;
 use crate::index::pack::layout::number;
 use crate::index::pack::layout::places;
+use crate::index::pack::left_out::About;
 use crate::index::pack::left_out::LeftOut;
 use crate::index::pack::left_out::PieceRow;
 use crate::index::pack::left_out::UNREADABLE;
@@ -259,16 +260,27 @@ impl Pack {
         why.clone().unwrap_or_else(|| UNREADABLE.to_owned())
     }
 
+    /// Says what the frames that are left out are made of.
+    fn about(&self) -> Result<About> {
+        let frames = (0_u32..).zip(&self.footer.frames);
+        let left_out = frames.filter(|(_, f)| f.is_left_out()).map(|(number, f)| (number, *f));
+        let frames = left_out.collect();
+        Ok(About { pieces: self.pieces()?, places: self.places()?, times: self.times()?, frames })
+    }
+
     /// Returns a frame that is made again from the lines of the pack.
     fn left_out_frame(&self, number: u32, frame: &FrameRef) -> Result<Vec<u8>> {
         let made = match &self.left_out {
-            Some(left_out) => left_out.frames(self),
+            Some(left_out) => left_out.frames(self.sum, &|| self.about()),
             None => Err(UNREADABLE.to_owned()),
         };
         match made {
             Ok(made) => match made.get(&number).filter(|plain| frame.fits(plain)) {
                 Some(plain) => Ok(plain.clone()),
-                None => Err(Damage { offset: 0, what: "a frame that was left out comes out differently" }),
+                None => Err(Damage {
+                    offset: 0,
+                    what: "a frame that was left out comes out differently",
+                }),
             },
             Err(why) => {
                 *self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(why);
