@@ -4,7 +4,7 @@
 //! `cargo bench --bench ingest -- --growth 1000000,4000000,16000000`
 //!
 //! Measured: plain lines with one worker and with two, gzip, and a must-gather-like tar.gz of gzip
-//! members; each in a process of its own, so that CPU seconds and peak memory are its own.
+//! members; plain lines also without what the ledgers need being derived; each in a process of its own, so that CPU seconds and peak memory are its own.
 //! Corpus: the generated day of `benches/corpus`, `--events` of about 1,390 bytes.
 //! Notes: the rate for compressed input is also told without the decompressor's own time; every
 //! run asserts its tally and the counts of the planted needles.
@@ -44,7 +44,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     let args = Args::take();
     if let Some(words) = args.after("--child-build") {
-        return child_build(&words[0], &words[1], words[2].parse().unwrap());
+        return child_build(&words[0], &words[1], words[2].parse().unwrap(), words[3] != "plain");
     }
     if let Some(words) = args.after("--child-unpack") {
         return child_unpack(&words[0]);
@@ -106,7 +106,7 @@ fn write_packed(plain: &Path, gz: &Path, tgz: &Path) {
     tar.into_inner().unwrap().finish().unwrap().flush().unwrap();
 }
 
-fn child_build(path: &str, dir: &str, threads: usize) {
+fn child_build(path: &str, dir: &str, threads: usize, derive: bool) {
     let options = BuildOptions {
         paths: vec![path.into()],
         dir: dir.into(),
@@ -116,6 +116,7 @@ fn child_build(path: &str, dir: &str, threads: usize) {
         range: TimeRange::ALL,
         checkpoint: audithound::index::commit::CHECKPOINT,
         keep_raw: audithound::index::build::KeepRaw::Store,
+        derive: if derive { Some(&audithound::ledger::partial::DERIVE_LEDGERS) } else { None },
     };
     let summary = build(&options, &Quiet).unwrap();
     let c = &summary.counts;
@@ -147,10 +148,11 @@ fn child_unpack(path: &str) {
     println!("{}", serde_json::json!({ "cpu": measure::cpu_seconds() }));
 }
 
-fn measured(path: &Path, dir: &Path, threads: usize, events: u64) -> Value {
+fn measured(path: &Path, dir: &Path, threads: usize, derive: bool, events: u64) -> Value {
     let _ = std::fs::remove_dir_all(dir);
     let (path, dir) = (path.display().to_string(), dir.display().to_string());
-    let told = measure::child(&["--child-build", &path, &dir, &threads.to_string()]);
+    let derive = if derive { "ledgers" } else { "plain" };
+    let told = measure::child(&["--child-build", &path, &dir, &threads.to_string(), derive]);
     assert_eq!(told["events"], events, "{path}");
     assert_eq!((told["rejected"].clone(), told["duplicates"].clone()), (0.into(), 0.into()));
     told
@@ -174,13 +176,14 @@ fn rates(args: &Args) {
     let (raw, dir) = (generated.counts.bytes as f64, place.path("a.index"));
     println!("{events} events, {:.0} MB raw\n", raw / 1e6);
     let (mut rows, mut stages) = (Vec::new(), Vec::new());
-    for (name, path, threads) in [
-        ("plain, 1 worker", &plain, 1),
-        ("plain, 2 workers", &plain, 2),
-        ("gz, 2 workers", &gz, 2),
-        ("tar.gz of gz, 2 workers", &tgz, 2),
+    for (name, path, threads, derive) in [
+        ("plain, 1 worker, nothing derived", &plain, 1, false),
+        ("plain, 1 worker", &plain, 1, true),
+        ("plain, 2 workers", &plain, 2, true),
+        ("gz, 2 workers", &gz, 2, true),
+        ("tar.gz of gz, 2 workers", &tgz, 2, true),
     ] {
-        let told = measured(path, &dir, threads, events);
+        let told = measured(path, &dir, threads, derive, events);
         let number = |key: &str| told[key].as_f64().unwrap();
         let unpack = if path == &plain {
             0.0
@@ -237,7 +240,7 @@ fn growth(args: &Args, steps: &[u64]) {
     let mut rows = Vec::new();
     for &events in steps {
         let generated = write_plain(&options(args, events), &plain);
-        let told = measured(&plain, &dir, 2, events);
+        let told = measured(&plain, &dir, 2, true, events);
         assert_counts(&dir, &generated);
         let _ = std::fs::remove_file(&plain);
         let raw = generated.counts.bytes as f64;

@@ -102,6 +102,7 @@ fn main() {
         range: TimeRange::ALL,
         checkpoint: audithound::index::commit::CHECKPOINT,
         keep_raw: audithound::index::build::KeepRaw::Store,
+        derive: Some(&audithound::ledger::partial::DERIVE_LEDGERS),
     };
     build(&building, &Quiet).unwrap();
     std::fs::remove_file(&log).unwrap();

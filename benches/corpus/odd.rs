@@ -243,7 +243,14 @@ fn event(rng: &mut Rng) -> String {
     }
     members
         .push(format!("\"level\":\"{}\"", rng.pick(&["Metadata", "Request", "RequestResponse"])));
-    members.push(format!("\"auditID\":\"{}\"", rng.uuid()));
+    members.push(match rng.below(24) {
+        // A client may set the id.
+        0 | 1 => format!("\"auditID\":\"client-{}\"", rng.below(4)),
+        2 => format!("\"auditID\":\"\\u0063lient-{}\"", rng.below(4)),
+        3 => "\"auditID\":\"\"".to_string(),
+        4 => format!("\"auditID\":[\"client-1\",\"client-{}\"]", rng.below(3)),
+        _ => format!("\"auditID\":\"{}\"", rng.uuid()),
+    });
     members.push(format!(
         "\"stage\":\"{}\"",
         rng.pick(&[

@@ -77,6 +77,11 @@ impl Times {
         answer
     }
 
+    /// Keeps a time taken elsewhere.
+    pub fn push(&mut self, time: Duration) {
+        self.0.push(time);
+    }
+
     /// Returns the time that `percent` of all stay within, in milliseconds.
     pub fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.0.clone();

@@ -9,11 +9,15 @@ use crate::cli::common::resolve_field;
 use crate::cli::common::view;
 use crate::cli::common::without_platform;
 use crate::cli::exit::Exit;
+use crate::event::field::Field;
+use crate::event::place::Flag;
 use crate::query::ast::QueryAst;
 use crate::report::hits::Column;
 use crate::report::hits::HitFormat;
 use crate::report::hits::write_hits;
+use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
+use crate::search::evidence::Hit;
 use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
 
@@ -135,6 +139,9 @@ pub fn print_hits(
         write_hits(evidence, first, output.format.into(), columns, &view, out)?;
         // The remark comes after the results it is about.
         out.flush()?;
+        if matches!(output.format, Format::Table | Format::Csv) {
+            say_conflicts(evidence, first)?;
+        }
         if first.len() < hits.hits.len() {
             note(&format!("only the first {shown} hits are shown; --limit 0 shows all of them"));
         }
@@ -143,4 +150,19 @@ pub fn print_hits(
         note(text);
     }
     Ok(Exit::found(hits.total > 0 || !hits.hits.is_empty()))
+}
+
+/// Says how many of the hits shown have an auditID that stands twice.
+fn say_conflicts(evidence: &dyn Evidence, shown: &[Hit]) -> anyhow::Result<()> {
+    let ids: Vec<EventId> = shown.iter().map(|hit| hit.id).collect();
+    let flag = Flag::AuditIdConflict.name();
+    let rows = evidence.rows(&ids, &[Field::Flag])?;
+    let n = rows.iter().flatten().filter(|flags| flags.iter().any(|name| name == flag)).count();
+    if n > 0 {
+        note(&format!(
+            "{n} of the hits shown have flag:{flag}: another event of the same auditID, stage and \
+             server has other content; `audithound show AUDIT_ID` prints both"
+        ));
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ use crate::event::time::TimeRange;
 use crate::event::time::Timestamp;
 use crate::index::commit::CHECKPOINT;
 use crate::index::manifest::Counts;
+use crate::index::pack::derived::Derive;
 
 /// How an index is built.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct BuildOptions {
     pub checkpoint: Duration,
     /// Where raw lines are kept.
     pub keep_raw: KeepRaw,
+    /// What is derived from each pack and kept in it; without it, it is derived on reading.
+    pub derive: Option<&'static dyn Derive>,
 }
 
 /// Where raw lines are kept.
@@ -52,6 +55,7 @@ impl BuildOptions {
             range: TimeRange::ALL,
             checkpoint: CHECKPOINT,
             keep_raw: KeepRaw::Store,
+            derive: None,
         }
     }
 }

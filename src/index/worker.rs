@@ -112,12 +112,14 @@ impl Worker<'_> {
         });
         drop(unit);
         if !self.builder.is_empty() {
-            let packed = match &pieces {
-                Some(pieces) => self.builder.finish_referring(pieces, writer),
-                None => self.builder.finish(writer),
+            let pieces = pieces.as_deref();
+            let made = match (self.options.derive, pieces) {
+                (Some(derive), _) => self.builder.finish_with(derive, pieces, writer),
+                (None, Some(pieces)) => self.builder.finish_referring(pieces, writer),
+                (None, None) => self.builder.finish(writer),
             };
             let pack =
-                packed.map_err(|error| IndexError::io("compress", &self.options.dir, error))?;
+                made.map_err(|error| IndexError::io("compress", &self.options.dir, error))?;
             result.pack = Some(pack);
         }
         let clock = lap(clock, &stages.store);

@@ -249,9 +249,13 @@ pub(crate) fn not_json(error: NotJson) -> String {
 pub(crate) fn why_no_text(text: &[u8]) -> String {
     let utf16 = text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]);
     if utf16 {
-        "UTF-16 text: only UTF-8 is read".to_owned()
+        "UTF-16 text inside other text: a file that is UTF-16 from its start is read, others need \
+         `iconv -f UTF-16 -t UTF-8` first"
+            .to_owned()
     } else if memchr::memchr(0, text).is_some() {
-        "NUL bytes: binary data, or UTF-16 text (only UTF-8 is read)".to_owned()
+        "NUL bytes: binary data, or UTF-16 text without a byte order mark (`iconv -f UTF-16LE -t \
+         UTF-8` makes it readable)"
+            .to_owned()
     } else if parse_lenient(text, &mut Tape::default()).is_ok() {
         "not an audit event".to_owned()
     } else {

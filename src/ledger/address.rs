@@ -16,6 +16,7 @@ use crate::ledger::observe::Observed;
 use crate::ledger::observe::PodEvent;
 use crate::ledger::observe::Source;
 use crate::ledger::observe::Step;
+use crate::ledger::observed::NODE_PROOFS;
 use crate::search::evidence::EventId;
 
 /// A pod the evidence speaks of.
@@ -143,7 +144,7 @@ pub enum Owner<'l> {
 }
 
 /// See the module's text.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressLedger {
     /// All pods, in order of their first appearance.
     pub pods: Vec<Pod>,
@@ -178,7 +179,7 @@ struct Fold {
 
 impl AddressLedger {
     /// Folds what was observed.
-    pub fn fold(observed: &mut Observed) -> AddressLedger {
+    pub fn fold(observed: &Observed) -> AddressLedger {
         let mut ledger = AddressLedger::default();
         let mut fold = Fold::default();
         for event in &observed.pods {
@@ -339,7 +340,7 @@ impl AddressLedger {
         let facts = self.nodes.entry(key).or_default();
         facts.addresses.extend(event.addresses.iter().copied());
         facts.subnets.extend(event.subnets.iter().copied());
-        if facts.proof.len() < 4 {
+        if facts.proof.len() < NODE_PROOFS {
             facts.proof.push(event.event);
         }
     }

@@ -188,7 +188,7 @@ impl Credential {
 }
 
 /// See the module's text.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CredentialLedger {
     /// Every credential used, by cluster and name.
     pub used: BTreeMap<(String, CredentialKey), Credential>,

@@ -13,6 +13,8 @@ pub mod observe;
 mod observe_others;
 mod observed;
 pub mod owner;
+pub mod partial;
+mod partial_bytes;
 pub mod pod_networks;
 pub mod question;
 pub mod reason;
@@ -25,11 +27,12 @@ pub mod usage;
 
 use crate::ledger::address::AddressLedger;
 use crate::ledger::credential::CredentialLedger;
+use crate::ledger::partial::Partial;
 use crate::search::error::SearchError;
 use crate::search::evidence::Evidence;
 
 /// Everything derived from one body of evidence; built once, read by everybody.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledgers {
     /// Which address belonged to whom, from when to when.
     pub addresses: AddressLedger,
@@ -38,17 +41,28 @@ pub struct Ledgers {
 }
 
 impl Ledgers {
-    /// Reads what the ledgers need and folds it.
+    /// Folds what was kept of every part of the evidence when it was indexed; what was not kept is
+    /// asked for.
     ///
     /// # Errors
     /// When the evidence cannot be read.
     pub fn build(evidence: &dyn Evidence) -> Result<Ledgers, SearchError> {
-        let uses = usage::gather(evidence)?;
-        let mut observed = observe::gather(evidence)?;
-        let mut addresses = AddressLedger::fold(&mut observed);
-        addresses.learn_from_use(&uses);
-        let mints = credential::mints(evidence)?;
-        let credentials = CredentialLedger::fold(evidence, &addresses, &uses, mints)?;
+        Ledgers::fold(evidence, Partial::of(evidence)?)
+    }
+
+    /// The same from the events themselves: slow, and what [`Self::build`] must agree with.
+    ///
+    /// # Errors
+    /// When the evidence cannot be read.
+    pub fn scan(evidence: &dyn Evidence) -> Result<Ledgers, SearchError> {
+        Ledgers::fold(evidence, Partial::gather(evidence)?)
+    }
+
+    fn fold(evidence: &dyn Evidence, partial: Partial) -> Result<Ledgers, SearchError> {
+        let mut addresses = AddressLedger::fold(&partial.observed);
+        addresses.learn_from_use(&partial.uses);
+        let credentials =
+            CredentialLedger::fold(evidence, &addresses, &partial.uses, partial.mints)?;
         Ok(Ledgers { addresses, credentials })
     }
 }

@@ -92,7 +92,6 @@ pub fn gather(evidence: &dyn Evidence) -> Result<Observed, SearchError> {
     observe_others::interfaces(evidence, &mut observed)?;
     observe_others::nodes(evidence, &mut observed)?;
     observe_others::balancers(evidence, &mut observed)?;
-    observed.pods.sort_by_key(|pod| (pod.time, pod.event));
     Ok(observed)
 }
 

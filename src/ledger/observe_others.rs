@@ -118,6 +118,7 @@ pub(super) fn nodes(evidence: &dyn Evidence, observed: &mut Observed) -> Result<
             node: node.to_owned(),
             addresses: BTreeSet::new(),
             subnets: BTreeSet::new(),
+            time: line.time(),
             event: line.id(),
         };
         for column in

@@ -10,6 +10,9 @@ use crate::ledger::usage::node_of_user;
 use crate::ledger::usage::service_account;
 use crate::search::evidence::EventId;
 
+/// How many events about a node are kept as proof of what it is.
+pub(super) const NODE_PROOFS: usize = 4;
+
 /// Where an observation was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
@@ -105,6 +108,8 @@ pub struct NodeEvent {
     pub addresses: BTreeSet<IpAddr>,
     /// Networks of its pods.
     pub subnets: BTreeSet<Network>,
+    /// When.
+    pub time: Option<Timestamp>,
     /// The event.
     pub event: EventId,
 }

@@ -99,10 +99,15 @@ fn write_jsonl(
     for piece in hits.chunks(PIECE) {
         let ids: Vec<EventId> = piece.iter().map(|hit| hit.id).collect();
         let rows = if fields.is_empty() { Vec::new() } else { evidence.rows(&ids, &fields)? };
+        let flags = evidence.rows(&ids, &[Field::Flag])?;
         for (at, (hit, stored)) in piece.iter().zip(evidence.fetch_many(&ids)?).enumerate() {
             let mut line: Vec<u8> = b"{\"event\":".to_vec();
             line.extend_from_slice(&embed(&stored.event, &mut tape));
             push_place(&mut line, evidence, hit, &stored);
+            let flags = flags.get(at).and_then(|row| row.first()).filter(|flags| !flags.is_empty());
+            if let Some(flags) = flags {
+                push_entry(&mut line, "flags", &Value::from(flags.clone()));
+            }
             if let (Some(columns), Some(row)) = (columns, rows.get(at)) {
                 let asked: serde_json::Map<String, Value> = columns
                     .iter()

@@ -2,24 +2,43 @@
 //! set the id, a server never makes two.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use rayon::iter::IntoParallelIterator;
 use rayon::iter::ParallelIterator;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use crate::event::audit_event::AuditEvent;
 use crate::event::field::Field;
+use crate::event::place::Flag;
+use crate::event::words::fold;
+use crate::event::words::words;
 use crate::event::zone::Zone;
+use crate::index::pack::filter::word_key;
+use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
+use crate::index::reader::IndexReader;
+use crate::query::ast::QueryAst;
+use crate::query::ast::Test;
+use crate::query::matcher::field_values;
+use crate::query::value::CompiledTest;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
-use crate::search::indexed::Searcher;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_numbers::Numbers;
 use crate::search::pack_numbers::numbers;
 use crate::search::pack_values::values;
+
+/// Stands between the values of one field where an event has several.
+const JOIN: &str = "\0";
 
 /// What makes two events of one auditID come from one place: server, log and stage.
 fn fields() -> [Field; 5] {
@@ -68,7 +87,9 @@ pub fn conflicts_among(
     }
     Ok(groups
         .into_iter()
-        .filter(|(_, events)| events.len() > 1)
+        .filter(|(row, events)| {
+            events.len() > 1 && row.first().is_some_and(|ids| ids.iter().any(|id| !id.is_empty()))
+        })
         .map(|(row, mut events)| {
             events.sort_unstable();
             let text = |at: usize| row.get(at).map(|values| values.join(", ")).unwrap_or_default();
@@ -88,16 +109,18 @@ pub fn conflicts_among(
 ///
 /// # Errors
 /// On damage.
-pub fn conflicts(searcher: &Searcher) -> Result<Vec<Conflict>, SearchError> {
+pub fn conflicts(
+    index: &IndexReader,
+    evidence: &dyn Evidence,
+) -> Result<Vec<Conflict>, SearchError> {
     // A hash with a seed of this run: nobody can have made events that only seem to conflict.
     let hashes = RandomState::new();
-    let packs: Vec<Vec<(u64, EventId)>> = (0..searcher.index.n_packs())
+    let packs: Vec<Vec<(u64, EventId)>> = (0..index.n_packs())
         .into_par_iter()
         .map(|number| {
-            let pack = searcher.index.pack(number)?;
-            let scope = PackScope { pack, sources: &searcher.index.sources, span: None };
-            keys(scope, number as u64, &hashes)
-                .map_err(|damage| searcher.index.damaged(number, &damage).into())
+            let pack = index.pack(number)?;
+            keys(scope(index, number, pack), &hashes)
+                .map_err(|damage| index.damaged(number, &damage).into())
         })
         .collect::<Result<_, SearchError>>()?;
     let mut all: Vec<(u64, EventId)> = packs.into_iter().flatten().collect();
@@ -107,19 +130,172 @@ pub fn conflicts(searcher: &Searcher) -> Result<Vec<Conflict>, SearchError> {
         let ids: Vec<EventId> = group.iter().map(|(_, id)| *id).collect();
         found.extend(ids);
     }
-    let mut conflicts = conflicts_among(searcher, &found)?;
+    let mut conflicts = conflicts_among(evidence, &found)?;
     conflicts.sort_by(|a, b| a.events.cmp(&b.events));
     Ok(conflicts)
 }
 
+fn scope<'s>(index: &'s IndexReader, number: usize, pack: &'s Pack) -> PackScope<'s> {
+    let sources = &index.sources;
+    PackScope { pack, sources, span: None, number: number as u32, conflicts: None }
+}
+
+/// Says whether the answer to a question depends on which auditIDs conflict.
+pub fn asks_conflicts(question: &QueryAst, zone: Zone) -> bool {
+    match question {
+        QueryAst::Field { test: Test::SameAs(Field::Flag), .. } => true,
+        QueryAst::Field { field: Field::Flag, test } => {
+            CompiledTest::compile(test, Field::Flag.kind(), zone)
+                .is_ok_and(|test| test.accepts(Flag::AuditIdConflict.name()))
+        }
+        QueryAst::And(parts) | QueryAst::Or(parts) => {
+            parts.iter().any(|part| asks_conflicts(part, zone))
+        }
+        QueryAst::Not(inner) => asks_conflicts(inner, zone),
+        _ => false,
+    }
+}
+
+/// So many events a searcher looks up by their auditIDs before it rather compares all of the index.
+const LOOKED_UP: usize = 1 << 14;
+
+/// The conflicts of an open index, found when somebody asks.
+#[derive(Debug, Default)]
+pub struct AskedConflicts {
+    all: OnceLock<BTreeSet<EventId>>,
+    looked_up: AtomicUsize,
+}
+
+impl AskedConflicts {
+    /// Returns all events whose auditID conflicts, where they are known already.
+    pub fn known(&self) -> Option<&BTreeSet<EventId>> {
+        self.all.get()
+    }
+
+    /// Returns all events whose auditID conflicts.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn all(
+        &self,
+        index: &IndexReader,
+        evidence: &dyn Evidence,
+    ) -> Result<&BTreeSet<EventId>, SearchError> {
+        if let Some(known) = self.all.get() {
+            return Ok(known);
+        }
+        let all =
+            conflicts(index, evidence)?.into_iter().flat_map(|conflict| conflict.events).collect();
+        Ok(self.all.get_or_init(|| all))
+    }
+
+    /// Returns which events share an auditID of `ids` and conflict, or `None` where all of them are
+    /// known: a page of hits costs a look at the packs that can hold its auditIDs.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn among(
+        &self,
+        index: &IndexReader,
+        evidence: &dyn Evidence,
+        ids: &[EventId],
+    ) -> Result<Option<BTreeSet<EventId>>, SearchError> {
+        let before = self.looked_up.fetch_add(ids.len(), Ordering::Relaxed);
+        if self.known().is_some() || before.saturating_add(ids.len()) > LOOKED_UP {
+            return self.all(index, evidence).map(|_| None);
+        }
+        let audit_ids: HashSet<String> = evidence
+            .rows(ids, &[Field::path("auditID")])?
+            .into_iter()
+            .flatten()
+            .map(|values| values.join(JOIN))
+            .filter(|id| !id.is_empty())
+            .collect();
+        let packs: Vec<Vec<EventId>> = (0..index.n_packs())
+            .into_par_iter()
+            .map(|number| {
+                let pack = index.pack(number)?;
+                with_audit_ids(scope(index, number, pack), &audit_ids)
+                    .map_err(|damage| index.damaged(number, &damage).into())
+            })
+            .collect::<Result<_, SearchError>>()?;
+        let found: Vec<EventId> = packs.into_iter().flatten().collect();
+        let conflicts = conflicts_among(evidence, &found)?;
+        Ok(Some(conflicts.into_iter().flat_map(|conflict| conflict.events).collect()))
+    }
+}
+
+/// Returns the events of a pack that have one of `wanted` as their auditID.
+fn with_audit_ids(scope: PackScope<'_>, wanted: &HashSet<String>) -> Result<Vec<EventId>, Damage> {
+    let filter = scope.pack.filter()?;
+    let may_hold = |id: &String| {
+        // Folding can move word boundaries outside ASCII.
+        !id.is_ascii() || words(&fold(id)).filter_map(word_key).all(|key| filter.may_hold(key))
+    };
+    if scope.pack.whole()?.is_empty() && !wanted.iter().any(may_hold) {
+        return Ok(Vec::new());
+    }
+    let field = Field::path("auditID");
+    let column = match numbers(scope.pack, &field)? {
+        Some(column) => column,
+        None => joined(scope, &field)?,
+    };
+    let among: Vec<bool> = column.texts.iter().map(|text| wanted.contains(text)).collect();
+    let is_wanted = |id: &u32| {
+        id.checked_sub(1).and_then(|at| among.get(at as usize)).copied().unwrap_or_default()
+    };
+    let events = column.ids.iter().enumerate().filter(|(_, id)| is_wanted(id));
+    Ok(events.map(|(event, _)| scope.id(event)).collect())
+}
+
+/// The auditIDs, stages and servers of events as they are read, counted.
+///
+/// Hashed with a seed of this run: nobody can have made events that only seem to conflict.
+#[derive(Debug)]
+pub(crate) struct ReadAuditIds {
+    seed: u64,
+    several: HashMap<u128, bool>,
+}
+
+impl Default for ReadAuditIds {
+    fn default() -> ReadAuditIds {
+        ReadAuditIds { seed: RandomState::new().hash_one(0_u8), several: HashMap::new() }
+    }
+}
+
+impl ReadAuditIds {
+    /// Notes an event that is no copy of one noted before.
+    pub(crate) fn note(&mut self, event: &AuditEvent<'_>) {
+        if let Some(key) = self.key(event) {
+            self.several.entry(key).and_modify(|several| *several = true).or_insert(false);
+        }
+    }
+
+    /// Says whether another event has the auditID, the stage and the server of this one.
+    pub(crate) fn conflict(&self, event: &AuditEvent<'_>) -> bool {
+        self.key(event).and_then(|key| self.several.get(&key)).copied().unwrap_or_default()
+    }
+
+    fn key(&self, event: &AuditEvent<'_>) -> Option<u128> {
+        let mut sum = 0_u128;
+        for (at, field) in fields().iter().enumerate() {
+            let values = field_values(event, field, Zone::UTC);
+            let text = values.join(JOIN);
+            if at == 0 && text.is_empty() {
+                return None;
+            }
+            let seed = self.seed ^ (sum as u64) ^ ((sum >> 64) as u64).rotate_left(at as u32 + 1);
+            sum ^= xxh3_128_with_seed(text.as_bytes(), seed.wrapping_add(values.len() as u64));
+        }
+        Some(sum)
+    }
+}
+
 /// Returns a hash of the fields of every event that has an auditID.
-fn keys(
-    scope: PackScope<'_>,
-    pack: u64,
-    hashes: &RandomState,
-) -> Result<Vec<(u64, EventId)>, Damage> {
+fn keys(scope: PackScope<'_>, hashes: &RandomState) -> Result<Vec<(u64, EventId)>, Damage> {
     let mut sums: Vec<u64> = vec![0; scope.pack.len()];
     let mut without: HashSet<usize> = HashSet::new();
+    let empty = hashes.hash_one(String::new());
     for (at, field) in fields().iter().enumerate() {
         let column = match numbers(scope.pack, field)? {
             Some(column) => column,
@@ -128,10 +304,10 @@ fn keys(
         let texts: Vec<u64> = column.texts.iter().map(|text| hashes.hash_one(text)).collect();
         for (event, sum) in sums.iter_mut().enumerate() {
             let id = column.ids.get(event).copied().unwrap_or_default();
-            if at == 0 && id == 0 {
+            let text = id.checked_sub(1).and_then(|id| texts.get(id as usize)).copied();
+            if at == 0 && (text.is_none() || text == Some(empty)) {
                 without.insert(event);
             }
-            let text = id.checked_sub(1).and_then(|id| texts.get(id as usize)).copied();
             *sum = hashes.hash_one((*sum, text));
         }
     }
@@ -139,7 +315,7 @@ fn keys(
         .into_iter()
         .enumerate()
         .filter(|(event, _)| !without.contains(event))
-        .map(|(event, sum)| (sum, EventId(pack << 32 | event as u64)))
+        .map(|(event, sum)| (sum, scope.id(event)))
         .collect())
 }
 
@@ -151,7 +327,7 @@ fn joined(scope: PackScope<'_>, field: &Field) -> Result<Numbers, Damage> {
         if list.is_empty() {
             column.ids.push(0);
         } else {
-            column.texts.push(list.join("\0"));
+            column.texts.push(list.join(JOIN));
             column.ids.push(column.texts.len() as u32);
         }
     }

@@ -102,6 +102,20 @@ pub struct FacetRow {
 /// Values of some fields of one event, one list per field; empty where the event has none.
 pub type Row = Vec<Vec<String>>;
 
+/// A part of a body of evidence.
+pub struct Part<'e> {
+    /// Added to the ids of the part's own events, it makes them those of the whole.
+    pub first: u64,
+    /// The part.
+    pub evidence: Box<dyn Evidence + 'e>,
+}
+
+impl std::fmt::Debug for Part<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Part").field("first", &self.first).finish_non_exhaustive()
+    }
+}
+
 /// A body of evidence that questions can be put to.
 pub trait Evidence: Sync {
     /// Returns the events that match, in order.
@@ -157,6 +171,20 @@ pub trait Evidence: Sync {
 
     /// Returns the time of the newest event, which relative times count back from.
     fn newest(&self) -> Option<Timestamp>;
+
+    /// Returns the parts this evidence is made of and their place in it, where it is; what can be
+    /// gathered part by part need not be asked of the whole.
+    fn parts(&self) -> Vec<Part<'_>> {
+        Vec::new()
+    }
+
+    /// Returns what was derived from this evidence when it was indexed: one part's own only.
+    ///
+    /// # Errors
+    /// When the index is damaged.
+    fn derived(&self) -> Result<Option<Vec<u8>>, SearchError> {
+        Ok(None)
+    }
 
     /// Counts the matching events by hours, days or whatever `interval` microseconds are, aligned
     /// to 1970-01-01T00:00:00Z; only intervals with events are listed, ascending.

@@ -20,12 +20,15 @@ use crate::index::pack::wire::Damage;
 use crate::index::reader::IndexReader;
 use crate::query::ast::QueryAst;
 use crate::search::bits::Bits;
+use crate::search::conflict::AskedConflicts;
+use crate::search::conflict::asks_conflicts;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
 use crate::search::evidence::FacetRow;
 use crate::search::evidence::Hit;
 use crate::search::evidence::Hits;
+use crate::search::evidence::Part;
 use crate::search::evidence::Row;
 use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
@@ -34,7 +37,9 @@ use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::judge;
 use crate::search::pack_eval::matching;
 use crate::search::pack_eval::matching_shared;
-use crate::search::pack_eval::origin;
+use crate::search::pack_evidence::OpenPack;
+use crate::search::pack_evidence::PackEvidence;
+use crate::search::pack_evidence::stored;
 use crate::search::pack_top::NumberTop;
 use crate::search::pack_top::TopRow;
 use crate::search::pack_top::by_numbers;
@@ -59,6 +64,7 @@ pub struct Searcher {
     ranks: Vec<u32>,
     zone: Zone,
     newest: Option<Timestamp>,
+    conflicts: AskedConflicts,
 }
 
 /// An event of a pack before its place is known.
@@ -109,7 +115,13 @@ impl Searcher {
             }
         }
         let newest = index.manifest.packs.iter().filter_map(|pack| pack.last).max();
-        Searcher { index, ranks, zone: Zone::UTC, newest: newest.map(Timestamp) }
+        Searcher {
+            index,
+            ranks,
+            zone: Zone::UTC,
+            newest: newest.map(Timestamp),
+            conflicts: AskedConflicts::default(),
+        }
     }
 
     /// Sets the zone of `hour` and `weekday`.
@@ -120,7 +132,15 @@ impl Searcher {
     }
 
     fn question(&self, ast: &QueryAst, range: TimeRange) -> Result<Question, SearchError> {
+        self.know_conflicts(std::slice::from_ref(ast), &[])?;
         Question::new(ast, range, self.zone).map_err(|e| SearchError::Question(e.to_string()))
+    }
+
+    /// Finds the auditIDs that conflict where questions or fields depend on them.
+    fn know_conflicts(&self, asked: &[QueryAst], fields: &[Field]) -> Result<(), SearchError> {
+        let asks = fields.contains(&Field::Flag)
+            || asked.iter().any(|question| asks_conflicts(question, self.zone));
+        if asks { self.conflicts.all(&self.index, self).map(drop) } else { Ok(()) }
     }
 
     fn damaged(&self, pack: usize, damage: &Damage) -> SearchError {
@@ -130,7 +150,13 @@ impl Searcher {
     fn pack(&self, number: usize) -> Result<PackScope<'_>, SearchError> {
         let row = self.index.manifest.packs.get(number);
         let span = row.filter(|row| !row.untimed).and_then(|row| row.first.zip(row.last));
-        Ok(PackScope { pack: self.index.pack(number)?, sources: &self.index.sources, span })
+        Ok(PackScope {
+            pack: self.index.pack(number)?,
+            sources: &self.index.sources,
+            span,
+            number: number as u32,
+            conflicts: self.conflicts.known(),
+        })
     }
 
     /// Packs that can hold an event of a range, by number.
@@ -389,27 +415,14 @@ fn candidates_of(
         .collect())
 }
 
-fn stored(scope: PackScope<'_>, events: &[u32]) -> Result<Vec<StoredEvent>, Damage> {
-    let mut reader = scope.pack.reader()?;
-    let places = scope.pack.places()?;
-    let times = scope.pack.times()?;
-    events
-        .iter()
-        .map(|event| {
-            let number = *event as usize;
-            let texts = reader.read(number)?;
-            let raw = scope.pack.enclosing(number, &texts.event)?;
-            let nowhere = Damage { offset: 0, what: "an event without a place" };
-            Ok(StoredEvent {
-                raw,
-                event: texts.event,
-                envelope: texts.envelope,
-                origin: origin(scope.pack, number)?,
-                place: *places.get(number).ok_or(nowhere)?,
-                time: times.get(number).copied().filter(|t| *t != NO_TIME).map(Timestamp),
-            })
-        })
-        .collect()
+impl OpenPack for Searcher {
+    fn scope(&self, number: usize) -> Result<PackScope<'_>, SearchError> {
+        self.pack(number)
+    }
+
+    fn wrong(&self, number: usize, damage: &Damage) -> SearchError {
+        self.damaged(number, damage)
+    }
 }
 
 impl Evidence for Searcher {
@@ -426,6 +439,7 @@ impl Evidence for Searcher {
         options: &SearchOptions,
     ) -> Result<Vec<Hits>, SearchError> {
         self.trim();
+        self.know_conflicts(questions, &[])?;
         let mut sharing = Sharing::default();
         let ready: Vec<Question> = questions
             .iter()
@@ -483,7 +497,13 @@ impl Evidence for Searcher {
 
     fn rows(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Row>, SearchError> {
         self.trim();
+        let some = if fields.contains(&Field::Flag) {
+            self.conflicts.among(&self.index, self, ids)?
+        } else {
+            None
+        };
         self.for_each_pack(ids, |scope, events| {
+            let scope = PackScope { conflicts: some.as_ref().or(scope.conflicts), ..scope };
             let numbers: Vec<usize> = events.iter().map(|event| *event as usize).collect();
             let mut rows: Vec<Row> = vec![Vec::with_capacity(fields.len()); numbers.len()];
             for field in fields {
@@ -502,6 +522,15 @@ impl Evidence for Searcher {
 
     fn newest(&self) -> Option<Timestamp> {
         self.newest
+    }
+
+    fn parts(&self) -> Vec<Part<'_>> {
+        (0..self.index.n_packs())
+            .map(|number| Part {
+                first: event_id(number as u32, 0).0,
+                evidence: Box::new(PackEvidence::of_index(self, number)),
+            })
+            .collect()
     }
 
     fn histogram(
@@ -530,6 +559,9 @@ impl Evidence for Searcher {
         distinct: Option<&Field>,
         min: u64,
     ) -> Result<Vec<FacetRow>, SearchError> {
+        let mut named: Vec<Field> = fields.to_vec();
+        named.extend(distinct.cloned());
+        self.know_conflicts(&[], &named)?;
         let ready = self.question(question, range)?;
         if let ([field], None) = (fields, distinct) {
             let answers = self.ask(&self.packs_of(range), &ready, |_, scope, bits| {

@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod facet;
 pub mod indexed;
 pub mod pack_eval;
+pub mod pack_evidence;
 pub mod pack_numbers;
 pub mod pack_top;
 pub mod pack_values;

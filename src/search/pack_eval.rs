@@ -4,6 +4,7 @@
 //! the templates then tell the events.  Only `path{ }`, comparisons of two fields and events that
 //! are kept whole are judged from their text.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::intake::parse::parse_json;
 use crate::query::matcher::Matcher;
 use crate::query::matcher::field_values;
 use crate::search::bits::Bits;
+use crate::search::evidence::EventId;
 use crate::search::pack_words::events_with_words;
 use crate::search::question::Node;
 use crate::search::question::Question;
@@ -51,6 +53,24 @@ pub struct PackScope<'p> {
     pub sources: &'p [String],
     /// Time of its first and last event, where all have one.
     pub span: Option<(i64, i64)>,
+    /// Number of the pack.
+    pub number: u32,
+    /// Events whose auditID conflicts; `None` where nobody asked.
+    pub conflicts: Option<&'p BTreeSet<EventId>>,
+}
+
+impl PackScope<'_> {
+    /// Returns the events of this pack whose auditID conflicts, as far as somebody asked.
+    pub fn conflicting(&self) -> impl Iterator<Item = usize> + '_ {
+        let (first, last) = (self.id(0), self.id(u32::MAX as usize));
+        let all = self.conflicts.into_iter().flat_map(move |all| all.range(first..=last));
+        all.map(|id| (id.0 & u64::from(u32::MAX)) as usize)
+    }
+
+    /// Returns the id of an event of this pack.
+    pub fn id(&self, event: usize) -> EventId {
+        EventId(u64::from(self.number) << 32 | event as u64)
+    }
 }
 
 /// Returns the matching events of a pack, without regard to time where `range` covers it all.
@@ -134,7 +154,7 @@ pub fn judge<T>(
         }
     }
     let origin = origin(scope.pack, number)?;
-    let flags = flags(scope.pack, number)?;
+    let flags = flags(scope, number)?;
     let time = scope.pack.times()?.get(number).copied().filter(|time| *time != NO_TIME);
     let event = AuditEvent {
         event: root,
@@ -170,14 +190,58 @@ pub fn origin(pack: &Pack, number: usize) -> Result<Origin> {
     Ok(Origin { node: text(META_NODE), cluster: text(META_CLUSTER), log: text(META_LOG) })
 }
 
-/// Returns the flags that intake noted on an event.
+/// Returns the flags of an event, but for those that its text shows.
+fn flags(scope: PackScope<'_>, number: usize) -> Result<Vec<Flag>> {
+    let meta = scope.pack.meta()?;
+    let value = meta.get(META_FLAGS).map(|column| column.value(number)).unwrap_or_default();
+    let mut flags = flags_of(value);
+    if scope.conflicts.is_some_and(|all| all.contains(&scope.id(number))) {
+        flags.push(Flag::AuditIdConflict);
+    }
+    Ok(flags)
+}
+
+/// Returns the names of everything that is odd about each of `events`, of those not kept whole.
 ///
 /// # Errors
 /// On damage.
-pub fn flags(pack: &Pack, number: usize) -> Result<Vec<Flag>> {
-    let meta = pack.meta()?;
-    let value = meta.get(META_FLAGS).map(|column| column.value(number)).unwrap_or_default();
-    Ok(flags_of(value))
+pub fn flag_names(scope: PackScope<'_>, events: &[usize]) -> Result<Vec<Vec<String>>> {
+    let twice = with_duplicate_key(scope.pack)?;
+    events
+        .iter()
+        .map(|event| {
+            let mut flags = flags(scope, *event)?;
+            if twice.has(*event) {
+                flags.push(Flag::DuplicateKey);
+            }
+            flags.sort_unstable();
+            flags.dedup();
+            Ok(flags.iter().map(|flag| flag.name().to_owned()).collect())
+        })
+        .collect()
+}
+
+/// Returns the events, of those not kept whole, that have two equal keys in one object.
+fn with_duplicate_key(pack: &Pack) -> Result<Bits> {
+    let mut bits = Bits::none(pack.len());
+    for number in 0..N_SECTIONS {
+        let section = SectionId(number as u8);
+        if !pack.has_section(section) || section.0 == 1 {
+            continue;
+        }
+        let shapes = pack.shapes(section)?;
+        let twice: Vec<bool> = std::iter::once(false)
+            .chain(shapes.templates.iter().map(|(_, shape)| shape.duplicate_key))
+            .collect();
+        if twice.contains(&true) {
+            for (event, template) in pack.templates(section)?.iter().enumerate() {
+                if twice.get(*template as usize).copied().unwrap_or_default() {
+                    bits.set(event);
+                }
+            }
+        }
+    }
+    Ok(bits)
 }
 
 fn flags_of(value: &[u8]) -> Vec<Flag> {
@@ -562,23 +626,10 @@ impl Eval<'_, '_> {
             flags_of(value).iter().any(|flag| test.test.accepts(flag.name()))
         })?;
         if test.test.accepts(Flag::DuplicateKey.name()) {
-            for number in 0..N_SECTIONS {
-                let section = SectionId(number as u8);
-                if !self.pack().has_section(section) || section.0 == 1 {
-                    continue;
-                }
-                let shapes = self.pack().shapes(section)?;
-                let twice: Vec<bool> = std::iter::once(false)
-                    .chain(shapes.templates.iter().map(|(_, shape)| shape.duplicate_key))
-                    .collect();
-                if twice.contains(&true) {
-                    for (event, template) in self.pack().templates(section)?.iter().enumerate() {
-                        if twice.get(*template as usize).copied().unwrap_or_default() {
-                            bits.set(event);
-                        }
-                    }
-                }
-            }
+            bits.or(&with_duplicate_key(self.pack())?);
+        }
+        if test.test.accepts(Flag::AuditIdConflict.name()) {
+            self.scope.conflicting().for_each(|event| bits.set(event));
         }
         Ok(bits)
     }

@@ -8,6 +8,7 @@ use crate::index::pack::build::META_NODE;
 use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
 use crate::search::pack_eval::sections_of;
+use crate::search::pack_values::has_plain_addresses;
 use crate::search::pack_values::value_text;
 
 /// The values of one field in all events of a pack.
@@ -32,11 +33,14 @@ pub fn numbers(pack: &Pack, field: &Field) -> Result<Option<Numbers>, Damage> {
         Field::Node => return meta_numbers(pack, META_NODE).map(Some),
         Field::Cluster => return meta_numbers(pack, META_CLUSTER).map(Some),
         Field::Log => return meta_numbers(pack, META_LOG).map(Some),
+        Field::Peer if has_plain_addresses(pack)? => {
+            return path_numbers(pack, &["sourceIPs".to_owned()], Of::Last);
+        }
         _ => {}
     }
     match field.reading() {
-        Reading::AnyOf(paths) if paths.len() == 1 => path_numbers(pack, &paths),
-        Reading::FirstOf(paths) => path_numbers(pack, &paths),
+        Reading::AnyOf(paths) if paths.len() == 1 => path_numbers(pack, &paths, Of::One),
+        Reading::FirstOf(paths) => path_numbers(pack, &paths, Of::One),
         _ => Ok(None),
     }
 }
@@ -54,8 +58,17 @@ fn meta_numbers(pack: &Pack, at: usize) -> Result<Numbers, Damage> {
     Ok(Numbers { texts, ids })
 }
 
+/// Which value of an event counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// The only one.
+    One,
+    /// The last one.
+    Last,
+}
+
 /// The first of `paths` that an event has a value at gives its number.
-fn path_numbers(pack: &Pack, paths: &[String]) -> Result<Option<Numbers>, Damage> {
+fn path_numbers(pack: &Pack, paths: &[String], of: Of) -> Result<Option<Numbers>, Damage> {
     let mut all = Numbers { texts: Vec::new(), ids: vec![0; pack.len()] };
     for path in paths {
         let mut own: Option<Vec<u32>> = None;
@@ -81,7 +94,7 @@ fn path_numbers(pack: &Pack, paths: &[String]) -> Result<Option<Numbers>, Damage
                         *slot = first + id;
                     }
                 })?;
-                if several {
+                if several && of == Of::One {
                     return Ok(None);
                 }
                 own = Some(ids);

@@ -19,6 +19,7 @@ use crate::index::pack::view::known_at;
 use crate::index::pack::wire::Damage;
 use crate::query::matcher::field_values;
 use crate::search::pack_eval::PackScope;
+use crate::search::pack_eval::flag_names;
 use crate::search::pack_eval::judge;
 use crate::search::pack_eval::origin;
 use crate::search::pack_eval::sections_of;
@@ -188,6 +189,25 @@ pub fn value_text(dict: &Dict, id: u32) -> String {
     decode(&value, memchr::memchr(b'\\', &value).is_some()).into_owned()
 }
 
+/// Says whether every `sourceIPs` is a plain list of strings, whose last one is the peer.
+///
+/// # Errors
+/// On damage.
+pub fn has_plain_addresses(pack: &Pack) -> Result<bool> {
+    let root = pack.shapes(ROOT)?;
+    let odd = root
+        .templates
+        .iter()
+        .any(|(_, shape)| shape.nodes.iter().any(|(path, _)| path == "sourceIPs"));
+    let own = crate::index::pack::section::SectionId(4);
+    let nested = pack
+        .shapes(own)?
+        .templates
+        .iter()
+        .any(|(_, shape)| shape.nodes.iter().skip(1).any(|(_, known)| *known != Known::Value));
+    Ok(!odd && !nested)
+}
+
 fn computed(
     scope: PackScope<'_>,
     events: &[usize],
@@ -201,17 +221,7 @@ fn computed(
     let one = |value: Option<String>| value.into_iter().collect::<Vec<_>>();
     let lists = match field {
         Field::Peer => {
-            // Exact only for plain lists of strings; `path_values` says when it is none.
-            let root = pack.shapes(ROOT)?;
-            let odd = root
-                .templates
-                .iter()
-                .any(|(_, shape)| shape.nodes.iter().any(|(path, _)| path == "sourceIPs"));
-            let own = crate::index::pack::section::SectionId(4);
-            let nested = pack.shapes(own)?.templates.iter().any(|(_, shape)| {
-                shape.nodes.iter().skip(1).any(|(_, known)| *known != Known::Value)
-            });
-            if odd || nested {
+            if !has_plain_addresses(pack)? {
                 return Ok(None);
             }
             let found = path_values(pack, events, "sourceIPs")?;
@@ -249,6 +259,7 @@ fn computed(
                 }))
             })
             .collect::<Result<Lists>>()?,
+        Field::Flag => flag_names(scope, events)?,
         _ => return Ok(None),
     };
     Ok(Some(Columnar { lists, odd: BTreeSet::new() }))

@@ -4,12 +4,14 @@ use rayon::prelude::*;
 
 use crate::event::audit_event::AuditEvent;
 use crate::event::field::Field;
+use crate::event::place::Flag;
 use crate::event::place::SourceId;
 use crate::event::time::Timestamp;
 use crate::event::zone::Zone;
 use crate::intake::parse::Scratch;
 use crate::query::ast::QueryAst;
 use crate::query::matcher::field_values;
+use crate::search::conflict::ReadAuditIds;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
@@ -62,6 +64,7 @@ impl MemoryEvidence {
         let mut identities = Identities::default();
         events.retain(|held| held.view().is_some_and(|view| identities.is_first(view.event)));
         let duplicates = (all - events.len()) as u64;
+        flag_conflicts(&mut events);
         events.sort_by(|a, b| a.key().cmp(&b.key()));
         let mut sources: Vec<String> =
             events.iter().map(|held| held.record.source.clone()).collect();
@@ -132,6 +135,18 @@ impl MemoryEvidence {
 
     fn known(&self, id: EventId) -> Result<&Held, SearchError> {
         self.held(id).ok_or_else(|| SearchError::Damaged(format!("there is no event {}", id.0)))
+    }
+}
+
+/// Flags the events whose auditID conflicts.
+fn flag_conflicts(events: &mut [Held]) {
+    let mut read = ReadAuditIds::default();
+    events.iter().filter_map(Held::view).for_each(|event| read.note(&event));
+    for held in events {
+        let conflicts = held.view().is_some_and(|event| read.conflict(&event));
+        if conflicts && !held.record.flags.contains(&Flag::AuditIdConflict) {
+            held.record.flags.push(Flag::AuditIdConflict);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::intake::parse::Scratch;
 use crate::query::ast::QueryAst;
 use crate::query::matcher::Matcher;
 use crate::query::matcher::field_values;
+use crate::search::conflict::ReadAuditIds;
 use crate::search::error::SearchError;
 use crate::search::evidence::Row;
 use crate::search::evidence::SearchOptions;
@@ -28,7 +29,9 @@ use crate::search::scan_record::stored;
 /// A question put to events one at a time, in the order of reading, keeping no more than the limit
 /// asks for.
 ///
-/// Of the copies of an event the first that is read counts, as in an index.
+/// Of the copies of an event the first that is read counts, as in an index.  A question about
+/// `flag:audit-id-conflict` cannot be judged before all is read: it is put to
+/// [`crate::search::scan::MemoryEvidence`].
 #[derive(Debug)]
 pub struct ScanQuestion {
     matcher: Matcher,
@@ -42,6 +45,7 @@ pub struct ScanQuestion {
     total: u64,
     kept: BinaryHeap<Kept>,
     identities: Identities,
+    audit_ids: ReadAuditIds,
     scratch: Scratch,
 }
 
@@ -117,6 +121,7 @@ impl ScanQuestion {
             total: 0,
             kept: BinaryHeap::new(),
             identities: Identities::default(),
+            audit_ids: ReadAuditIds::default(),
             scratch: Scratch::default(),
         })
     }
@@ -135,6 +140,9 @@ impl ScanQuestion {
         if !self.identities.is_first(event.event) {
             self.duplicates += 1;
             return Some(false);
+        }
+        if !self.counts_only {
+            self.audit_ids.note(&event);
         }
         self.has_bodies |= self.asks_bodies && !self.has_bodies && has_body(&event);
         let matched = self.options.range.contains(held.time) && self.matcher.matches(&event);
@@ -183,7 +191,10 @@ impl ScanQuestion {
     pub fn finish(self) -> (Vec<ScanHit>, u64, Vec<String>) {
         let total = self.total();
         let hits = self.kept.into_sorted_vec().into_iter().map(|kept| {
-            let held = kept.held;
+            let mut held = kept.held;
+            if held.view().is_some_and(|event| self.audit_ids.conflict(&event)) {
+                held.record.flags.push(Flag::AuditIdConflict);
+            }
             ScanHit {
                 stored: stored(&held.record, held.place(), held.time),
                 source: held.record.source.clone(),

@@ -17,6 +17,10 @@ pub enum Container {
     Zip,
     /// 7z.
     SevenZip,
+    /// UTF-16 text with its byte order mark, lower byte first.
+    Utf16Le,
+    /// UTF-16 text with its byte order mark, higher byte first.
+    Utf16Be,
 }
 
 impl Container {
@@ -30,6 +34,7 @@ impl Container {
             Container::Tar => "tar",
             Container::Zip => "zip",
             Container::SevenZip => "7z",
+            Container::Utf16Le | Container::Utf16Be => "utf-16",
         }
     }
 }
@@ -69,7 +74,25 @@ pub fn sniff(head: &[u8]) -> Option<Container> {
     if is_tar(head) {
         return Some(Container::Tar);
     }
-    None
+    utf16(head)
+}
+
+/// The byte order mark, and behind it text as JSON and logs begin: the same two bytes can begin a
+/// damaged line, or UTF-32.
+fn utf16(head: &[u8]) -> Option<Container> {
+    let (container, high) = match head.get(..2)? {
+        [0xff, 0xfe] => (Container::Utf16Le, 1),
+        [0xfe, 0xff] => (Container::Utf16Be, 0),
+        _ => return None,
+    };
+    let (units, _) = head.get(2..)?.as_chunks::<2>();
+    let mut first = units.iter().take(8).peekable();
+    first.peek()?;
+    let ascii = |unit: &[u8; 2]| {
+        let (high, low) = (unit.get(high), unit.get(1 - high));
+        high == Some(&0) && low.is_some_and(|c| c.is_ascii_graphic() || c.is_ascii_whitespace())
+    };
+    first.all(ascii).then_some(container)
 }
 
 /// A tar header has "ustar" at 257 (POSIX and GNU) and a checksum that fits.

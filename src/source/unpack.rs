@@ -222,6 +222,17 @@ impl Unpacker {
             Container::Tar => containers::tar::read(self, name, &mut whole, depth),
             Container::Zip => containers::zip::read(self, name, &mut whole, depth, path),
             Container::SevenZip => containers::sevenz::read(self, name, &mut whole, depth, path),
+            Container::Utf16Le | Container::Utf16Be => {
+                let text = BufReader::with_capacity(64 << 10, &mut whole);
+                match containers::decoder(container, text) {
+                    // Offsets are those of the text as UTF-8, and the name says so.
+                    Ok(mut text) => {
+                        let name = format!("{name}!{}", container.name());
+                        self.read_stream(&name, modified, &mut text, depth + 1, None)
+                    }
+                    Err(error) => self.out.refuse(name, error.to_string()),
+                }
+            }
             Container::Gzip | Container::Zstd | Container::Xz | Container::Bzip2 => {
                 let packed = BufReader::with_capacity(64 << 10, &mut whole);
                 match containers::decoder(container, packed) {

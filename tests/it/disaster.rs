@@ -283,17 +283,40 @@ fn zeros_where_a_page_was_lost_and_bytes_that_are_no_text() {
 #[test]
 fn a_whole_file_in_another_encoding() {
     let scene = Scene::new();
-    let mut wide = vec![0xFF, 0xFE];
-    wide.extend(goods(0, 20).encode_utf16().flat_map(u16::to_le_bytes));
-    scene.put("a.log", &wide);
-    let mut bom = vec![0xEF, 0xBB, 0xBF];
-    bom.extend(goods(20, 25).replace('\n', "\r\n").bytes());
-    scene.put("b.log", &bom);
-    let (summary, _) = scene.index();
-    let told = summary["events_indexed"].as_u64().unwrap() + summary["rejected"].as_u64().unwrap();
-    assert!(told > 5, "UTF-16 is read or rejected, never passed over: {summary}");
-    assert_eq!(count(&scene.dir(), "id:good-20"), 1);
-    assert_eq!(count(&scene.dir(), "id:good-24"), 1);
+    let wide = |text: &str| -> Vec<u8> {
+        let text = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    };
+    let odd = good(7).replace("neighbour", "n\u{1F98A}");
+    scene.put("wide.log", &wide(&format!("{}{odd}\n", goods(0, 7))));
+    let high: Vec<u8> =
+        format!("\u{feff}{}", goods(20, 25)).encode_utf16().flat_map(u16::to_be_bytes).collect();
+    scene.put("wide.gz", &gzip(&high));
+    // Cut inside a character, and without a mark.
+    scene.put("torn.log", &[&wide(&goods(30, 33))[..], b"{"].concat());
+    scene.put("unmarked.log", &wide(&goods(40, 41))[2..]);
+    let marked = format!("\u{feff}{}", goods(20, 22).replace('\n', "\r\n"));
+    scene.put("marked.log", marked.as_bytes());
+    let (summary, told) = scene.index();
+    assert_eq!(summary["events_indexed"], 8 + 5 + 3, "{summary} {told}");
+    assert_eq!(summary["duplicates"], 2, "{summary}");
+    // The unmarked line, and the half of a character behind its end.
+    assert_eq!(summary["rejected"], 2, "{summary}");
+    assert!(told.contains("half a unit"), "{told}");
+    let dir = scene.dir();
+    let rejected = audithound(&["rejected", "--index", text(&dir)]);
+    assert!(String::from_utf8_lossy(&rejected.stdout).contains("iconv"), "the remedy is named");
+    let output =
+        audithound(&["search", "user:n\u{1F98A}", "--format", "jsonl", "--index", text(&dir)]);
+    let hit: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(hit["source"].as_str().unwrap().ends_with("wide.log!utf-16"), "{hit}");
+    let before: usize = (0..7).map(|number| good(number).len() + 2).sum();
+    assert_eq!((hit["offset"].as_u64(), hit["line"].as_u64()), (Some(before as u64), Some(8)));
+    let raw = audithound(&["search", "user:n\u{1F98A}", "--format", "raw", "--index", text(&dir)]);
+    assert_eq!(String::from_utf8(raw.stdout).unwrap(), odd + "\n");
+    let again = scene.index().0;
+    assert_eq!(again["events_indexed"], 0, "a known file is not read again");
+    scene.verified();
 }
 
 #[test]

@@ -11,6 +11,7 @@ use audithound::hunt::investigate::story::Story;
 use audithound::ledger::Ledgers;
 use audithound::query::parse::ParseOptions;
 use audithound::query::parse::parse;
+use audithound::search::evidence::Evidence;
 use audithound::search::scan::MemoryEvidence;
 use audithound::search::scan::ScanRecord;
 
@@ -48,7 +49,7 @@ fn real_truth() -> BTreeSet<String> {
         .collect()
 }
 
-fn ask(evidence: &MemoryEvidence, ledgers: &Ledgers, start: &str) -> Story {
+fn ask(evidence: &dyn Evidence, ledgers: &Ledgers, start: &str) -> Story {
     let parsed = parse(start, &ParseOptions::default()).map_err(|error| error.to_string());
     investigate(evidence, ledgers, start, &parsed, &InvestigateOptions::default()).unwrap()
 }
@@ -274,7 +275,6 @@ fn a_story_is_written_in_every_form_and_nothing_in_it_gets_loose() {
 
 #[test]
 fn the_question_of_every_step_finds_its_events() {
-    use audithound::search::evidence::Evidence;
     use audithound::search::evidence::SearchOptions;
     let (evidence, truth) = load(2, Variant::Plain);
     let ledgers = Ledgers::build(&evidence).unwrap();
@@ -299,7 +299,6 @@ fn the_question_of_every_step_finds_its_events() {
 fn stripped() -> Option<MemoryEvidence> {
     let whole = real()?;
     let mut text = String::new();
-    use audithound::search::evidence::Evidence;
     let hits = whole.search(&audithound::query::ast::QueryAst::All, &Default::default()).unwrap();
     for hit in hits.hits {
         let stored = whole.fetch(hit.id).unwrap();
@@ -361,4 +360,58 @@ fn any_clue_of_the_fixture_leads_to_its_own_story_and_no_other() {
             .collect();
         assert_exactly(&other, &second, "build-robot");
     }
+}
+
+/// What is true of the fixture in index-fixtures/: the auditIDs of one part of one incident.
+fn written_truth(incident: &str, part: &str) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("index-fixtures/incident_truth.jsonl");
+    let text = std::fs::read_to_string(path).unwrap();
+    let ids: BTreeSet<String> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|step| step["incident"] == incident && step["part"] == part)
+        .flat_map(|step| step["events"].as_array().unwrap().clone())
+        .map(|event| event["auditID"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(!ids.is_empty(), "{incident} has no {part}");
+    ids
+}
+
+#[test]
+fn the_written_fixture_gives_its_truth_and_keeps_its_two_incidents_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("index-fixtures/audit-logs/demo");
+    let files: Vec<_> = std::fs::read_dir(demo)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.ends_with("expect.toml"))
+        .collect();
+    let index = crate::agree::index_of(folder.path(), &files, 2);
+    let ledgers = Ledgers::build(&index).unwrap();
+    let truth = written_truth("token-theft", "steps");
+    let story = ask(&index, &ledgers, "10.132.8.94");
+    assert_exactly(&story, &truth, "own fixture from 10.132.8.94");
+    assert_in_time_order(&story);
+    let told = |events: &mut dyn Iterator<Item = &String>| events.cloned().collect::<BTreeSet<_>>();
+    let consequences =
+        told(&mut story.consequences.iter().flat_map(|c| &c.events).map(|event| &event.audit_id));
+    let reactions = written_truth("token-theft", "consequences");
+    assert!(consequences.is_superset(&reactions), "{:?}", reactions.difference(&consequences));
+    let open = story.hypotheses.iter().flat_map(|h| &h.events);
+    let open = told(&mut open.map(|event| &event.audit_id));
+    assert!(open.is_superset(&written_truth("token-theft", "hypotheses")), "{open:?}");
+    // The address belongs to an innocent pod later; the other incident is another one.
+    let innocent = written_truth("token-theft", "innocent");
+    let second = written_truth("stolen-kubeconfig", "steps");
+    for apart in [&innocent, &second] {
+        for told in [&ids(&story), &consequences, &open] {
+            assert!(apart.is_disjoint(told), "{:?}", apart.intersection(told));
+        }
+    }
+    let named = story.to_json().to_string();
+    assert!(named.contains("label-printer"), "the later owner is named: {named}");
+    let other = ask(&index, &ledgers, "build-robot");
+    assert_exactly(&other, &second, "own fixture from build-robot");
+    let innocent = ask(&index, &ledgers, "parcels/label-printer-6ca6e19a4-92fs4");
+    assert!(innocent.steps.is_empty(), "{}", show(&innocent));
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr)]
 
 mod agree;
+mod attribution;
 mod cli;
 #[path = "../../benches/corpus/mod.rs"]
 mod corpus;
@@ -15,6 +16,7 @@ mod fuzz_targets;
 mod hunt;
 mod increments;
 mod investigate;
+mod ledgers;
 mod pack;
 mod pivots;
 mod questions;

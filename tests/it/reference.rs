@@ -33,6 +33,7 @@ fn add(dir: &Path, paths: &[PathBuf], keep_raw: KeepRaw) -> BuildSummary {
     // Small pieces, so that there are several packs.
     let options = BuildOptions {
         keep_raw,
+        derive: Some(&audithound::ledger::partial::DERIVE_LEDGERS),
         threads: 2,
         memory: 14 << 20,
         ..BuildOptions::new(paths.to_vec(), dir.to_owned())

@@ -13,7 +13,7 @@ use crate::intake::formats_table;
 /// Arguments of `formats`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Formats are told apart by content, record by record, never by file name; \
-    so are containers (gzip, zstd, xz, bzip2, tar, zip, 7z), inside each other too.")]
+    so are containers (gzip, zstd, xz, bzip2, tar, zip, 7z, UTF-16 text), inside each other too.")]
 pub struct FormatsArgs {
     /// How the table is printed.
     #[command(flatten)]

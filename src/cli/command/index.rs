@@ -21,6 +21,7 @@ use crate::index::build::KeepRaw;
 use crate::index::build::Quiet;
 use crate::index::build::build;
 use crate::index::reader::IndexReader;
+use crate::ledger::partial::DERIVE_LEDGERS;
 use crate::report::sanitize;
 
 /// Problems that are told one by one; all of them are in the index.
@@ -130,6 +131,7 @@ pub fn run(args: &IndexCommandArgs, out: &mut dyn Write) -> anyhow::Result<Exit>
         range: args.times.range(newest)?,
         checkpoint: Duration::from_millis(args.checkpoint_ms),
         keep_raw: args.keep_raw.into(),
+        derive: Some(&DERIVE_LEDGERS),
     };
     // Looked at before reading: what is written meanwhile is news to whoever follows.
     let seen = if args.follow { look(&options) } else { Vec::new() };

@@ -14,6 +14,7 @@ use crate::cli::hits::print_hits;
 use crate::event::zone::Zone;
 use crate::query::ast::QueryAst;
 use crate::query::platform::platform_identities;
+use crate::search::conflict::asks_conflicts;
 use crate::search::evidence::SearchOptions;
 use crate::search::scan::MemoryEvidence;
 use crate::search::scan::ScanQuestion;
@@ -57,8 +58,9 @@ pub fn run(args: &ScanArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     // What cannot be asked is told before the paths are read.
     let question = parse_query(&args.query)?;
     let zone = args.times.zone()?;
-    if args.times.is_relative() {
-        // What a relative time counts back from is known only after the last event.
+    if args.times.is_relative() || asks_conflicts(&question, zone) {
+        // What a relative time counts back from, and which auditIDs come twice, is known only after
+        // the last event.
         let mut records: Vec<ScanRecord> = Vec::new();
         let report = read_records(&args.paths, args.cluster.as_deref(), &mut |record| {
             records.push(record);

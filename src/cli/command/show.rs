@@ -10,6 +10,7 @@ use crate::cli::common::note;
 use crate::cli::common::open_index;
 use crate::cli::common::view;
 use crate::cli::exit::Exit;
+use crate::event::field::Field;
 use crate::event::json::Tape;
 use crate::event::time::Timestamp;
 use crate::event::zone::Zone;
@@ -63,12 +64,14 @@ pub fn run(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let evidence = open_index(&args.index, Zone::UTC)?;
     let hits =
         evidence.search(&QueryAst::path_equals("auditID", id), &SearchOptions::default())?.hits;
+    let ids: Vec<EventId> = hits.iter().map(|hit| hit.id).collect();
     let view = view(true);
     match args.format {
         ShowFormat::Jsonl => write_hits(&evidence, &hits, HitFormat::Jsonl, None, &view, out)?,
         ShowFormat::Raw => write_hits(&evidence, &hits, HitFormat::Raw, None, &view, out)?,
         ShowFormat::Text => {
             let mut tape = Tape::default();
+            let flags = evidence.rows(&ids, &[Field::Flag])?;
             for (at, hit) in hits.iter().enumerate() {
                 if at > 0 {
                     writeln!(out)?;
@@ -76,6 +79,10 @@ pub fn run(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
                 let stored = evidence.fetch(hit.id)?;
                 let source = evidence.source_name(stored.place.source);
                 write_place(&stored, &source, out)?;
+                let flags = flags.get(at).and_then(|row| row.first()).filter(|f| !f.is_empty());
+                if let Some(flags) = flags {
+                    writeln!(out, "# flags {}", flags.join(", "))?;
+                }
                 for place in evidence.further_places(hit.id)? {
                     let source = evidence.source_name(place.source);
                     let source = sanitize::terminal(&source);
@@ -86,7 +93,6 @@ pub fn run(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
             }
         }
     }
-    let ids: Vec<EventId> = hits.iter().map(|hit| hit.id).collect();
     let conflicts = conflicts_among(&evidence, &ids)?;
     out.flush()?;
     for conflict in &conflicts {

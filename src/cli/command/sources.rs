@@ -55,7 +55,7 @@ pub fn run(args: &SourcesArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
         *rejected_bytes.entry(row.source).or_default() += row.length;
     }
     let clocks = source_clocks(&evidence)?;
-    let conflicts = conflicts(&evidence)?;
+    let conflicts = conflicts(&evidence.index, &evidence)?;
     let mut answer = Answer {
         name: "sources".into(),
         summary: summary(manifest),

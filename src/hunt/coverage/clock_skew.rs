@@ -1,9 +1,13 @@
 //! Whether the clocks of the nodes agree, by requests whose true order is known.
 //!
 //! An update names the version of the object it was made from, so of two updates of one object the
-//! one with the lower version was done when the other began.  A request that kube-apiserver passed
-//! on reached the aggregated server later, under the same auditID.  Where the times say the reverse
-//! the clocks differ, by at least that much.
+//! one with the lower version was done when the other began.  Every object that is created takes
+//! the next version of the whole store, so a create with a lower version was received before one
+//! with a higher version was done.  A request that kube-apiserver passed on reached the aggregated
+//! server later, under the same auditID.  Where the times say the reverse the clocks differ, by at
+//! least that much.
+//!
+//! `creationTimestamp` says nothing more: it is the clock of the server that logged the create.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -11,6 +15,7 @@ use std::sync::Arc;
 
 use crate::event::field::Field;
 use crate::event::time::TimeRange;
+use crate::event::time::Timestamp;
 use crate::event::words::fold;
 use crate::hunt::answer::Cell;
 use crate::hunt::answer::Section;
@@ -87,6 +92,9 @@ pub fn skew_table(
     if nodes.len() > 1 {
         if by_updates(evidence, &mut clocks)? {
             notes.push(format!("clock skew: only the newest {UPDATES_MAX} updates were compared"));
+        }
+        if by_creates(evidence, &mut clocks)? {
+            notes.push(format!("clock skew: only the newest {UPDATES_MAX} creates were compared"));
         }
         by_twins(evidence, &mut clocks)?;
     }
@@ -174,6 +182,67 @@ fn by_updates(evidence: &dyn Evidence, clocks: &mut Clocks) -> Result<bool, Sear
     Ok(hits.len() == UPDATES_MAX)
 }
 
+/// Compares creates whose answer was recorded; says whether there were more than were looked at.
+///
+/// Updates are left out: one that changes nothing answers with a version of long ago.  So are
+/// Events, which a cluster may keep in a store of their own.
+fn by_creates(evidence: &dyn Evidence, clocks: &mut Clocks) -> Result<bool, SearchError> {
+    const VERSION: &str = "responseObject.metadata.resourceVersion";
+    let question = QueryAst::all_of(vec![
+        QueryAst::path_equals("verb", "create"),
+        QueryAst::path_equals("responseStatus.code", "201"),
+        QueryAst::path_equals("stage", "ResponseComplete"),
+        QueryAst::equals(Field::Log, "kube-apiserver"),
+        QueryAst::present(Field::path(VERSION)),
+        QueryAst::present(Field::Node),
+        QueryAst::path_equals("objectRef.resource", "events").negated(),
+        QueryAst::present(Field::path("objectRef.subresource")).negated(),
+    ]);
+    let options = SearchOptions {
+        range: TimeRange::ALL,
+        order: SortOrder::Newest,
+        limit: UPDATES_MAX,
+        count_all: false,
+    };
+    let hits = evidence.search(&question, &options)?.hits;
+    let ids: Vec<_> = hits.iter().map(|hit| hit.id).collect();
+    let fields = [Field::Cluster, Field::Node, Field::path(VERSION), Field::path("stageTimestamp")];
+    let mut creates: BTreeMap<Option<String>, Vec<Create>> = BTreeMap::new();
+    for (hit, row) in hits.iter().zip(evidence.rows(&ids, &fields)?) {
+        let one = |at: usize| row.get(at).and_then(|values| values.first());
+        let version = one(2).and_then(|version| version.parse().ok());
+        let done = one(3).and_then(|time| Timestamp::parse(time));
+        if let (Some(node), Some(version), Some(received), Some(done)) =
+            (one(1), version, hit.time, done)
+        {
+            let own = Create { version, node: node.clone(), received: received.0, done: done.0 };
+            creates.entry(one(0).cloned()).or_default().push(own);
+        }
+    }
+    for (cluster, mut creates) in creates {
+        creates.sort_unstable();
+        for (a, b) in creates.iter().zip(creates.iter().skip(1)).filter(|(a, b)| a.before(b)) {
+            clocks.note(&cluster, (&a.node, a.received), (&b.node, b.done));
+        }
+    }
+    Ok(hits.len() == UPDATES_MAX)
+}
+
+/// A create, by the version that the store gave its object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Create {
+    version: u64,
+    node: String,
+    received: i64,
+    done: i64,
+}
+
+impl Create {
+    fn before(&self, other: &Create) -> bool {
+        self.version < other.version
+    }
+}
+
 /// Compares what the front server passed on with what the servers behind it received.
 fn by_twins(evidence: &dyn Evidence, clocks: &mut Clocks) -> Result<(), SearchError> {
     let logs = AGGREGATED.map(|log| QueryAst::equals(Field::Log, log)).to_vec();
@@ -234,6 +303,41 @@ fn received(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::place::Origin;
+    use crate::search::scan::MemoryEvidence;
+    use crate::search::scan::ScanRecord;
+
+    #[test]
+    fn creates_on_two_nodes_tell_how_far_apart_they_are() {
+        // b is seven seconds behind a.
+        let create = |node: &str, version: u32, received: &str, done: &str| {
+            ScanRecord {
+            event: format!(
+                r#"{{"verb":"create","stage":"ResponseComplete","responseStatus":{{"code":201}},"objectRef":{{"resource":"pods"}},"requestReceivedTimestamp":"2026-03-02T00:00:{received}Z","stageTimestamp":"2026-03-02T00:00:{done}Z","responseObject":{{"metadata":{{"resourceVersion":"{version}"}}}}}}"#
+            )
+            .into_bytes(),
+            origin: Origin {
+                node: Some(node.to_owned()),
+                cluster: None,
+                log: Some("kube-apiserver".to_owned()),
+            },
+            source: node.to_owned(),
+            ..ScanRecord::default()
+        }
+        };
+        let evidence = MemoryEvidence::new([
+            create("a", 99, "20.0", "20.1"),
+            create("b", 100, "14.0", "14.1"),
+            create("a", 101, "22.0", "22.1"),
+        ]);
+        let mut clocks = Clocks::default();
+        assert!(!by_creates(&evidence, &mut clocks).unwrap());
+        let bounds = clocks.0[&(None, "a".to_owned(), "b".to_owned())];
+        assert_eq!(
+            bounds,
+            Bounds { comparisons: 2, low: Some(-8_100_000), high: Some(-5_900_000) }
+        );
+    }
 
     #[test]
     fn a_reversed_order_bounds_the_skew() {

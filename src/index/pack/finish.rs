@@ -18,9 +18,9 @@ use crate::index::pack::filter::word_key;
 use crate::index::pack::filter::write_filter;
 use crate::index::pack::frames::Frames;
 use crate::index::pack::frames::Writing;
+use crate::index::pack::frames::seal;
 use crate::index::pack::layout::ColumnRow;
 use crate::index::pack::layout::Footer;
-use crate::index::pack::layout::MAGIC;
 use crate::index::pack::layout::NO_FRAME;
 use crate::index::pack::layout::NO_SECTION;
 use crate::index::pack::layout::SectionFrames;
@@ -52,6 +52,8 @@ const COLD_IDS_FRAME: usize = 64 << 10;
 pub struct PackBytes {
     /// What is appended to a pack file.
     pub bytes: Vec<u8>,
+    /// What is left out of it.
+    pub left_out: MadeFrames,
     /// Events in it.
     pub n_events: u32,
     /// Bytes of their texts.
@@ -88,7 +90,7 @@ impl PackBuilder {
         pieces: &[PieceRow],
         writer: &mut FrameWriter,
     ) -> std::io::Result<PackBytes> {
-        self.write(Frames::new(Writing::Referring(writer)), Some(pieces))
+        self.write(Frames::new(Writing::Referring(writer, MadeFrames::new())), Some(pieces))
     }
 
     /// Makes the frames that [`Self::finish_referring`] leaves out.
@@ -143,6 +145,7 @@ impl PackBuilder {
             whole,
             identities,
             pieces: NO_FRAME,
+            derived: NO_FRAME,
             filter_offset: 0,
             filter_descriptor: 0,
             filter_fingerprints: 0,
@@ -179,19 +182,20 @@ impl PackBuilder {
         footer.filter_sum = xxhash_rust::xxh3::xxh3_64(filter);
         (footer.filter_descriptor, footer.filter_fingerprints) = (descriptor, fingerprints);
         footer.frames = std::mem::take(&mut frames.table);
-        let mut text = Vec::new();
-        footer.put(&mut text);
-        frames.add(&text)?;
-        let end = frames.table.pop().unwrap_or_default();
         let mut bytes = frames.out;
-        bytes.extend_from_slice(&end.offset.to_le_bytes());
-        bytes.extend_from_slice(&end.stored.to_le_bytes());
-        bytes.extend_from_slice(&end.plain.to_le_bytes());
-        bytes.extend_from_slice(&end.sum.to_le_bytes());
-        bytes.extend_from_slice(MAGIC);
+        let mut left_out = MadeFrames::new();
+        match frames.writing {
+            Writing::Stored(writer) => seal(&footer, &mut bytes, writer)?,
+            Writing::Referring(writer, made) => {
+                left_out = made;
+                seal(&footer, &mut bytes, writer)?;
+            }
+            Writing::Again(made) => left_out = made,
+        }
         let known = || self.times.iter().flatten();
         Ok(PackBytes {
             bytes,
+            left_out,
             n_events: self.len() as u32,
             event_bytes: self.event_bytes,
             span: known().min().copied().zip(known().max().copied()),

@@ -1,5 +1,7 @@
 //! The frames of a pack while it is written: stored, left out, or made again.
 
+use crate::index::pack::layout::Footer;
+use crate::index::pack::layout::MAGIC;
 use crate::index::pack::layout::NO_FRAME;
 use crate::index::pack::left_out::MadeFrames;
 use crate::index::pack::wire::FrameRef;
@@ -10,7 +12,7 @@ pub(super) enum Writing<'w> {
     /// All are stored.
     Stored(&'w mut FrameWriter),
     /// Those that can be made again from the lines are left out.
-    Referring(&'w mut FrameWriter),
+    Referring(&'w mut FrameWriter, MadeFrames),
     /// Only those that were left out are wanted.
     Again(MadeFrames),
 }
@@ -29,7 +31,7 @@ impl<'w> Frames<'w> {
 
     pub(super) fn add(&mut self, plain: &[u8]) -> std::io::Result<u32> {
         let frame = match &mut self.writing {
-            Writing::Stored(writer) | Writing::Referring(writer) => {
+            Writing::Stored(writer) | Writing::Referring(writer, _) => {
                 writer.write(&mut self.out, plain)?
             }
             Writing::Again(_) => FrameRef::default(),
@@ -46,7 +48,10 @@ impl<'w> Frames<'w> {
         }
         let frame = match &mut self.writing {
             Writing::Stored(_) => return self.add(plain),
-            Writing::Referring(_) => FrameRef::left_out(self.out.len(), plain)?,
+            Writing::Referring(_, made) => {
+                made.insert(self.table.len() as u32, plain.to_vec());
+                FrameRef::left_out(self.out.len(), plain)?
+            }
             Writing::Again(made) => {
                 made.insert(self.table.len() as u32, plain.to_vec());
                 FrameRef::default()
@@ -69,3 +74,20 @@ impl<'w> Frames<'w> {
 
 /// Frames of so many bytes are stored even where lines stay in their sources.
 const LEFT_OUT_MIN: usize = 48;
+
+/// Appends the footer and what finds it.
+pub(super) fn seal(
+    footer: &Footer,
+    bytes: &mut Vec<u8>,
+    writer: &mut FrameWriter,
+) -> std::io::Result<()> {
+    let mut text = Vec::new();
+    footer.put(&mut text);
+    let end = writer.write(bytes, &text)?;
+    bytes.extend_from_slice(&end.offset.to_le_bytes());
+    bytes.extend_from_slice(&end.stored.to_le_bytes());
+    bytes.extend_from_slice(&end.plain.to_le_bytes());
+    bytes.extend_from_slice(&end.sum.to_le_bytes());
+    bytes.extend_from_slice(MAGIC);
+    Ok(())
+}

@@ -75,6 +75,8 @@ pub struct Footer {
     pub filter_sum: u64,
     /// All frames.
     pub frames: Vec<FrameRef>,
+    /// What was derived from the pack; packs of before have none.
+    pub derived: u32,
 }
 
 impl Footer {
@@ -110,6 +112,7 @@ impl Footer {
         for frame in &self.frames {
             frame.put(out);
         }
+        put(out, u64::from(self.derived.wrapping_add(1)));
         if self.pieces != NO_FRAME {
             put(out, u64::from(self.pieces));
         }
@@ -143,6 +146,9 @@ impl Footer {
         let n_frames = cursor.get_len(bytes.len())?;
         let frames =
             (0..n_frames).map(|_| FrameRef::get(&mut cursor)).collect::<Result<Vec<_>, _>>()?;
+        // The footer of a pack from before anything was derived ends here.
+        let derived =
+            if cursor.is_done() { NO_FRAME } else { number(&mut cursor)?.wrapping_sub(1) };
         let pieces = if cursor.is_done() { NO_FRAME } else { number(&mut cursor)? };
         Ok(Footer {
             n_events,
@@ -161,6 +167,7 @@ impl Footer {
             filter_fingerprints,
             filter_sum: u64::from_le_bytes(sum),
             frames,
+            derived,
         })
     }
 }

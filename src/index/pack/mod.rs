@@ -8,11 +8,13 @@
 
 pub mod build;
 pub mod column;
+pub mod derived;
 pub mod filter;
 pub mod finish;
 mod frames;
 pub mod layout;
 pub mod left_out;
+mod made;
 pub mod section;
 pub mod shape;
 pub mod texts;

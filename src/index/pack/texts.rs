@@ -271,7 +271,7 @@ mod tests {
             .collect();
         assert_eq!(lines.len(), 11_258);
         let pack = pack_of(&lines);
-        eprintln!("{} bytes of {}", pack.range.len(), text.len());
+        eprintln!("{} bytes of {}", pack.footer.n_events, text.len());
         let mut reader = pack.reader().unwrap();
         for (number, line) in lines.iter().enumerate() {
             assert!(reader.read(number).unwrap().event == *line, "event {number}");

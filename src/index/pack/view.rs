@@ -30,6 +30,7 @@ use crate::index::pack::left_out::LeftOut;
 use crate::index::pack::left_out::PieceRow;
 use crate::index::pack::left_out::UNREADABLE;
 use crate::index::pack::left_out::read_pieces;
+use crate::index::pack::made::Made;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::Gap;
@@ -167,11 +168,30 @@ pub fn cached_bytes() -> usize {
     CACHED_BYTES.load(Ordering::Relaxed)
 }
 
+/// Where the bytes of a pack are.
+#[derive(Debug)]
+enum Bytes {
+    /// In a mapped file, from here to there.
+    Mapped(Arc<Mmap>, std::ops::Range<usize>),
+    /// In memory: the pack was just made.
+    Made(Vec<u8>),
+}
+
+impl Bytes {
+    fn get(&self) -> &[u8] {
+        match self {
+            Bytes::Mapped(map, range) => map.get(range.clone()).unwrap_or_default(),
+            Bytes::Made(bytes) => bytes,
+        }
+    }
+}
+
 /// An open pack.
 #[derive(Debug)]
 pub struct Pack {
-    map: Arc<Mmap>,
-    pub(super) range: std::ops::Range<usize>,
+    bytes: Bytes,
+    /// Skeletons of a pack that was just made, taken apart already.
+    made: Option<Made>,
     /// What the footer says.
     pub footer: Footer,
     /// Checksum of the footer: tells packs apart.
@@ -198,8 +218,30 @@ impl Pack {
     /// # Errors
     /// When trailer or footer are not what was written.
     pub fn open(map: Arc<Mmap>, range: std::ops::Range<usize>) -> Result<Pack> {
+        if map.len() < range.end {
+            return Err(Damage { offset: 0, what: "the file is too short" });
+        }
+        Pack::of_bytes(Bytes::Mapped(map, range), None)
+    }
+
+    /// Opens a pack that was just made.
+    pub(super) fn of_made(bytes: Vec<u8>, made: Made) -> Result<Pack> {
+        Pack::of_bytes(Bytes::Made(bytes), Some(made))
+    }
+
+    /// Gives the bytes of a pack that was just made back, without its footer.
+    pub(super) fn into_made(self) -> Option<(Vec<u8>, Made)> {
+        self.forget();
+        let Bytes::Made(mut bytes) = self.bytes else { return None };
+        let trailer = bytes.len().checked_sub(TRAILER_LEN)?;
+        let offset = bytes.get(trailer..trailer + 8)?.try_into().ok().map(u64::from_le_bytes)?;
+        bytes.truncate(usize::try_from(offset).ok()?);
+        Some((bytes, self.made?))
+    }
+
+    fn of_bytes(own: Bytes, made: Option<Made>) -> Result<Pack> {
         let damage = |what| Damage { offset: 0, what };
-        let bytes = map.get(range.clone()).ok_or_else(|| damage("the file is too short"))?;
+        let bytes = own.get();
         let trailer = bytes
             .len()
             .checked_sub(TRAILER_LEN)
@@ -223,8 +265,8 @@ impl Pack {
         };
         let footer = Footer::get(&read_frame(bytes, &frame)?)?;
         Ok(Pack {
-            map,
-            range,
+            bytes: own,
+            made,
             footer,
             sum: frame.sum,
             cache: Mutex::default(),
@@ -300,7 +342,7 @@ impl Pack {
     }
 
     fn bytes(&self) -> &[u8] {
-        self.map.get(self.range.clone()).unwrap_or_default()
+        self.bytes.get()
     }
 
     /// Lets go of everything decoded.
@@ -516,11 +558,15 @@ impl Pack {
         let directory = self.directory(section)?;
         let mut links = Links::new(directory.rows.len(), n);
         let base = SECTIONS.get(section.0 as usize).and_then(|s| s.path);
+        let mut made = self.made.as_ref().map(|made| made.shapes(section));
         let mut key_numbers: HashMap<String, u32> = HashMap::new();
         for len in lens {
             let skeleton = cursor.take(len)?;
-            let shape = Shape::of(skeleton, section, base)
-                .map_err(|_| Damage { offset: 0, what: "a skeleton is no JSON" })?;
+            let shape = match made.as_mut().and_then(Iterator::next) {
+                Some(shape) => shape.clone(),
+                None => Shape::of(skeleton, section, base)
+                    .map_err(|_| Damage { offset: 0, what: "a skeleton is no JSON" })?,
+            };
             links.add(gap_columns(&shape, &directory)?);
             for path in shape.literal_paths() {
                 if !links.literal_paths.contains(path) {
@@ -562,10 +608,27 @@ impl Pack {
         }
         let frames = self.section(section);
         let links = match frames.links.checked_sub(1) {
+            _ if self.made.is_some() => Arc::new(self.made_links(section)?),
             Some(frame) if frames.n_templates > 0 => Arc::new(self.read_links(section, frame)?),
             _ => Arc::clone(&self.shapes(section)?.links),
         };
         self.lock().links.insert(section.0, Arc::clone(&links));
+        Ok(links)
+    }
+
+    fn made_links(&self, section: SectionId) -> Result<Links> {
+        let n_columns = self.directory(section)?.rows.len();
+        let mut links = Links::new(n_columns, self.section(section).n_templates as usize);
+        for made in self.made.iter() {
+            for columns in made.columns(section) {
+                links.add(columns);
+            }
+            for path in made.shapes(section).flat_map(Shape::literal_paths) {
+                if !links.literal_paths.contains(path) {
+                    links.literal_paths.insert(path.to_owned());
+                }
+            }
+        }
         Ok(links)
     }
 
@@ -846,6 +909,17 @@ impl Pack {
                 let raws = self.raws()?;
                 raws.get(other as usize - 2).cloned().ok_or_else(|| Short.into())
             }
+        }
+    }
+
+    /// Returns what was derived from the pack when it was made, if anything was.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn derived(&self) -> Result<Option<Vec<u8>>> {
+        match self.footer.derived {
+            NO_FRAME => Ok(None),
+            frame => self.frame(frame).map(Some),
         }
     }
 

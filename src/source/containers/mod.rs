@@ -10,6 +10,7 @@ pub(crate) mod gzip;
 pub(crate) mod seekable;
 pub(crate) mod sevenz;
 pub(crate) mod tar;
+pub(crate) mod utf16;
 pub(crate) mod zip;
 
 /// Dictionaries larger than this are refused, in KiB; `xz -9` needs 64 MiB.
@@ -25,6 +26,8 @@ pub(crate) fn decoder<'r, R: BufRead + 'r>(
         Container::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
         Container::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(packed, true, XZ_MEMORY_MAX)),
         Container::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(packed)),
+        Container::Utf16Le => Box::new(utf16::Utf16::new(packed, false)),
+        Container::Utf16Be => Box::new(utf16::Utf16::new(packed, true)),
         Container::Tar | Container::Zip | Container::SevenZip => {
             return Err(io::Error::other("an archive, not a stream"));
         }
