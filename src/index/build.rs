@@ -46,6 +46,10 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSum
     let mut threads = options.threads;
     if threads == 0 {
         threads = std::thread::available_parallelism().map_or(1, usize::from);
+        // Fewer where memory is short: half the smallest piece each would be no use.
+        while threads > 1 && memory_min(threads) > options.memory {
+            threads -= 1;
+        }
     }
     let piece = piece_bytes(options.memory, threads);
     let read = ReadOptions {
@@ -96,12 +100,25 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSum
     Ok(summary)
 }
 
+/// Memory that a run takes whatever the size of its pieces: the program, tables, unpackers.
+const MEMORY_BASE: u64 = 44 << 20;
+/// The smallest piece.
+const PIECE_MIN: u64 = 1 << 20;
+
+/// Returns the least memory that so many threads can work with; for 0 threads, one.
+pub fn memory_min(threads: usize) -> u64 {
+    MEMORY_BASE + shares(threads.max(1)) * PIECE_MIN
+}
+
+/// Reading ahead, every worker's piece, its values and its skeletons: about five times a piece
+/// per worker and four of the reader.
+fn shares(threads: usize) -> u64 {
+    threads as u64 * 5 + 4
+}
+
 /// A piece is what a pack is made of; less of it where memory is short.
 fn piece_bytes(memory: u64, threads: usize) -> usize {
-    // Reading ahead, every worker's piece, its values and its skeletons: about five times a piece
-    // per worker and four of the reader.
-    let share = memory / (threads as u64 * 5 + 4);
-    share.clamp(1 << 20, UNIT_BYTES) as usize
+    (memory / shares(threads)).clamp(PIECE_MIN, UNIT_BYTES) as usize
 }
 
 /// What this run added; a source that was started anew may have taken something away before.

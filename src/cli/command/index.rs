@@ -20,6 +20,7 @@ use crate::index::build::BuildSummary;
 use crate::index::build::KeepRaw;
 use crate::index::build::Quiet;
 use crate::index::build::build;
+use crate::index::build::memory_min;
 use crate::index::reader::IndexReader;
 use crate::ledger::partial::DERIVE_LEDGERS;
 use crate::report::sanitize;
@@ -121,6 +122,15 @@ pub fn bytes(text: &str) -> Result<u64, String> {
 /// # Errors
 /// When a path is not there or the index cannot be written.
 pub fn run(args: &IndexCommandArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let least = memory_min(args.threads);
+    if args.memory < least {
+        bail!(
+            "--memory {} bytes is too little; {} threads need at least --memory {}MiB",
+            args.memory,
+            args.threads.max(1),
+            least.div_ceil(1 << 20)
+        );
+    }
     let newest = if args.times.is_relative() { newest_indexed(args)? } else { None };
     let options = BuildOptions {
         paths: args.paths.clone(),
