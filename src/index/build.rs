@@ -25,6 +25,7 @@ pub use crate::index::options::StageTimes;
 use crate::index::feed::Feed;
 use crate::index::feed::Unit;
 use crate::index::manifest::Counts;
+use crate::index::merge::put_together;
 use crate::index::turn::Turn;
 use crate::index::worker::work;
 use crate::source::ReadOptions;
@@ -78,6 +79,7 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSum
     });
     let mut commit = turn.into_commit()?;
     commit.finish()?;
+    put_together(&options.dir, &mut commit, options.derive)?;
     let manifest = &commit.manifest;
     let mut summary = BuildSummary {
         sources: fed.read.len() as u64,

@@ -70,7 +70,7 @@ pub(super) fn work(
 }
 
 /// zstd level of the packs.
-const PACK_LEVEL: i32 = 3;
+pub(super) const PACK_LEVEL: i32 = 3;
 
 struct Worker<'o> {
     reader: PieceReader,

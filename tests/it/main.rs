@@ -16,7 +16,9 @@ mod fuzz_targets;
 mod hunt;
 mod increments;
 mod investigate;
+
 mod ledgers;
+mod merge;
 mod pack;
 mod pivots;
 mod questions;

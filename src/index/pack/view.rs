@@ -135,6 +135,17 @@ impl MetaColumn {
     }
 }
 
+/// What stands around an event in its record.
+#[derive(Debug)]
+pub enum Around {
+    /// The event is the record.
+    Nothing,
+    /// This before it and that behind it.
+    Little(Vec<u8>, Vec<u8>),
+    /// The record is one of these texts.
+    Text(Arc<Vec<Vec<u8>>>, usize),
+}
+
 /// The numbers of a column and where each event's start.
 #[derive(Debug)]
 pub struct Ids {
@@ -895,20 +906,29 @@ impl Pack {
     /// # Errors
     /// On damage.
     pub fn enclosing(&self, event: usize, text: &[u8]) -> Result<Vec<u8>> {
+        match self.around(event)? {
+            Around::Nothing => Ok(text.to_vec()),
+            Around::Little(prefix, suffix) => Ok([prefix.as_slice(), text, &suffix].concat()),
+            Around::Text(raws, at) => raws.get(at).cloned().ok_or_else(|| Short.into()),
+        }
+    }
+
+    /// Returns what stands around an event in its record.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn around(&self, event: usize) -> Result<Around> {
         if self.footer.raw_of == NO_FRAME {
-            return Ok(text.to_vec());
+            return Ok(Around::Nothing);
         }
         match self.raw_of()?.get(event).copied().unwrap_or_default() {
-            0 => Ok(text.to_vec()),
+            0 => Ok(Around::Nothing),
             1 => {
                 let meta = self.meta()?;
                 let [.., prefix, suffix] = &*meta;
-                Ok([prefix.value(event), text, suffix.value(event)].concat())
+                Ok(Around::Little(prefix.value(event).to_vec(), suffix.value(event).to_vec()))
             }
-            other => {
-                let raws = self.raws()?;
-                raws.get(other as usize - 2).cloned().ok_or_else(|| Short.into())
-            }
+            other => Ok(Around::Text(self.raws()?, other as usize - 2)),
         }
     }
 
