@@ -605,6 +605,7 @@ fn index_and_scan_hunt_alike() {
         cluster: None,
         range: TimeRange::ALL,
         checkpoint: audithound::index::commit::CHECKPOINT,
+        keep_raw: audithound::index::build::KeepRaw::Store,
         derive: Some(&audithound::ledger::partial::DERIVE_LEDGERS),
     };
     audithound::index::build::build(&built, &audithound::index::build::Quiet).unwrap();
