@@ -113,6 +113,7 @@ fn index(args: &Args, log: &Path, dir: &Path) {
         cluster: None,
         range: TimeRange::ALL,
         checkpoint: audithound::index::commit::CHECKPOINT,
+        keep_raw: audithound::index::build::KeepRaw::Store,
         derive: Some(&audithound::ledger::partial::DERIVE_LEDGERS),
     };
     build(&building, &Quiet).unwrap();

@@ -2,9 +2,12 @@
 //!
 //! `cargo bench --bench ingest -- [--events N] [--seed S] [--days D] [--dir DIR]`
 //! `cargo bench --bench ingest -- --growth 1000000,4000000,16000000`
+//! `cargo bench --bench ingest -- --mixed 5000000000 --memory 512MiB`: an archive set of so many
+//! bytes, a third plain, a third gzip, a third tar, indexed within that much memory.
 //!
 //! Measured: plain lines with one worker and with two, gzip, and a must-gather-like tar.gz of gzip
-//! members; plain lines also without what the ledgers need being derived; each in a process of its own, so that CPU seconds and peak memory are its own.
+//! members; plain lines also without what the ledgers need being derived, and left in their
+//! source; each in a process of its own, so that CPU seconds and peak memory are its own.
 //! Corpus: the generated day of `benches/corpus`, `--events` of about 1,390 bytes.
 //! Notes: the rate for compressed input is also told without the decompressor's own time; every
 //! run asserts its tally and the counts of the planted needles.
@@ -21,8 +24,10 @@ use std::io::Read;
 use std::io::Write;
 use std::path::Path;
 
+use audithound::cli::command::index::bytes;
 use audithound::event::time::TimeRange;
 use audithound::index::build::BuildOptions;
+use audithound::index::build::KeepRaw;
 use audithound::index::build::Quiet;
 use audithound::index::build::build;
 use audithound::query::parse::ParseOptions;
@@ -44,10 +49,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     let args = Args::take();
     if let Some(words) = args.after("--child-build") {
-        return child_build(&words[0], &words[1], words[2].parse().unwrap(), words[3] != "plain");
+        return child_build(&words[0], &words[1], words[2].parse().unwrap(), &words[3..]);
     }
     if let Some(words) = args.after("--child-unpack") {
         return child_unpack(&words[0]);
+    }
+    let mixed_bytes: u64 = args.value("--mixed", 0);
+    if mixed_bytes > 0 {
+        return mixed(&args, mixed_bytes);
     }
     let steps: String = args.value("--growth", String::new());
     if steps.is_empty() {
@@ -106,15 +115,19 @@ fn write_packed(plain: &Path, gz: &Path, tgz: &Path) {
     tar.into_inner().unwrap().finish().unwrap().flush().unwrap();
 }
 
-fn child_build(path: &str, dir: &str, threads: usize, derive: bool) {
+fn child_build(path: &str, dir: &str, threads: usize, how: &[String]) {
+    let memory = how.get(1).map_or(512 << 20, |memory| bytes(memory).unwrap());
+    let has = |what: &str| how.first().is_some_and(|how| how == what);
+    let derive = !has("plain");
     let options = BuildOptions {
         paths: vec![path.into()],
         dir: dir.into(),
         threads,
-        memory: 512 << 20,
+        memory,
         cluster: None,
         range: TimeRange::ALL,
         checkpoint: audithound::index::commit::CHECKPOINT,
+        keep_raw: if has("reference") { KeepRaw::Reference } else { KeepRaw::Store },
         derive: if derive { Some(&audithound::ledger::partial::DERIVE_LEDGERS) } else { None },
     };
     let summary = build(&options, &Quiet).unwrap();
@@ -147,11 +160,11 @@ fn child_unpack(path: &str) {
     println!("{}", serde_json::json!({ "cpu": measure::cpu_seconds() }));
 }
 
-fn measured(path: &Path, dir: &Path, threads: usize, derive: bool, events: u64) -> Value {
+fn measured(path: &Path, dir: &Path, threads: usize, how: &[&str], events: u64) -> Value {
     let _ = std::fs::remove_dir_all(dir);
     let (path, dir) = (path.display().to_string(), dir.display().to_string());
-    let derive = if derive { "ledgers" } else { "plain" };
-    let told = measure::child(&["--child-build", &path, &dir, &threads.to_string(), derive]);
+    let threads = threads.to_string();
+    let told = measure::child(&[&["--child-build", &path, &dir, &threads], how].concat());
     assert_eq!(told["events"], events, "{path}");
     assert_eq!((told["rejected"].clone(), told["duplicates"].clone()), (0.into(), 0.into()));
     told
@@ -175,14 +188,15 @@ fn rates(args: &Args) {
     let (raw, dir) = (generated.counts.bytes as f64, place.path("a.index"));
     println!("{events} events, {:.0} MB raw\n", raw / 1e6);
     let (mut rows, mut stages) = (Vec::new(), Vec::new());
-    for (name, path, threads, derive) in [
-        ("plain, 1 worker, nothing derived", &plain, 1, false),
-        ("plain, 1 worker", &plain, 1, true),
-        ("plain, 2 workers", &plain, 2, true),
-        ("gz, 2 workers", &gz, 2, true),
-        ("tar.gz of gz, 2 workers", &tgz, 2, true),
+    for (name, path, threads, how) in [
+        ("plain, 1 worker, nothing derived", &plain, 1, "plain"),
+        ("plain, 1 worker", &plain, 1, "ledgers"),
+        ("plain, 2 workers", &plain, 2, "ledgers"),
+        ("plain, 2 workers, lines left there", &plain, 2, "reference"),
+        ("gz, 2 workers", &gz, 2, "ledgers"),
+        ("tar.gz of gz, 2 workers", &tgz, 2, "ledgers"),
     ] {
-        let told = measured(path, &dir, threads, derive, events);
+        let told = measured(path, &dir, threads, &[how], events);
         let number = |key: &str| told[key].as_f64().unwrap();
         let unpack = if path == &plain {
             0.0
@@ -233,13 +247,101 @@ fn rates(args: &Args) {
     );
 }
 
+/// Bytes of text in one file of the mixed archive set.
+const MIXED_FILE: usize = 64 << 20;
+
+/// Writes one file of an archive set: plain, gzip, or a tar with two members, one of them gzip.
+fn write_mixed(folder: &Path, number: usize, text: &[u8]) {
+    let gzip = |text: &[u8]| {
+        let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+        gz.write_all(text).unwrap();
+        gz.finish().unwrap()
+    };
+    let name = format!("audit-{number:04}.log");
+    match number % 3 {
+        0 => std::fs::write(folder.join(name), text).unwrap(),
+        1 => std::fs::write(folder.join(name + ".gz"), gzip(text)).unwrap(),
+        _ => {
+            let mut tar = tar::Builder::new(File::create(folder.join(name + ".tar")).unwrap());
+            let half = memchr::memrchr(b'\n', &text[..text.len() / 2]).unwrap() + 1;
+            let members = [("a.log", text[..half].to_vec()), ("b.log.gz", gzip(&text[half..]))];
+            for (name, bytes) in members {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(bytes.len() as u64);
+                header.set_mode(0o644);
+                header.set_cksum();
+                tar.append_data(&mut header, name, bytes.as_slice()).unwrap();
+            }
+            tar.finish().unwrap();
+        }
+    }
+}
+
+/// Indexes a mixed archive set within a given memory: rate, size and peak resident set.
+fn mixed(args: &Args, size: u64) {
+    let memory: String = args.value("--memory", "512MiB".to_owned());
+    let place = Workplace::new(args, "mixed");
+    let (folder, dir) = (place.path("archives"), place.path("a.index"));
+    std::fs::create_dir(&folder).unwrap();
+    // An event has about 1,390 bytes.
+    let events = size / 1_390;
+    let (mut text, mut number) = (Vec::with_capacity(MIXED_FILE + (1 << 20)), 0);
+    let generated = corpus::generate(&options(args, events), &mut |line| {
+        text.extend_from_slice(line);
+        text.push(b'\n');
+        if text.len() >= MIXED_FILE {
+            write_mixed(&folder, number, &text);
+            number += 1;
+            text.clear();
+        }
+    });
+    if !text.is_empty() {
+        write_mixed(&folder, number, &text);
+    }
+    drop(text);
+    let raw = generated.counts.bytes as f64;
+    let on_disk = measure::size_of(&folder) as f64;
+    println!("{events} events, {:.0} MB raw in {:.0} MB of archives\n", raw / 1e6, on_disk / 1e6);
+    let mut rows = Vec::new();
+    let all = ["ledgers", "reference"];
+    let kinds = if args.has("--reference") { &all[..] } else { &all[..1] };
+    for how in kinds {
+        let told = measured(&folder, &dir, 0, &[how, &memory], events);
+        assert_counts(&dir, &generated);
+        let number = |key: &str| told[key].as_f64().unwrap();
+        let peak = number("memory") / bytes(&memory).unwrap() as f64;
+        rows.push(vec![
+            if *how == "ledgers" { "stored" } else { "reference" }.to_owned(),
+            memory.clone(),
+            format!("{:.1}", raw / 1e6 / number("cpu")),
+            format!("{:.1}", raw / 1e6 / number("wall")),
+            format!("{:.2}", 100.0 * measure::size_of(&dir) as f64 / raw),
+            format!("{:.0}", number("memory") / 1e6),
+            format!("{peak:.2}"),
+        ]);
+        assert!(peak <= 1.25, "{peak:.2} times --memory {memory}");
+    }
+    measure::table(
+        &[
+            "lines",
+            "--memory",
+            "MB/s per CPU-second",
+            "MB/s wall",
+            "% of raw",
+            "peak MB",
+            "peak, of --memory",
+        ],
+        &rows,
+    );
+}
+
 fn growth(args: &Args, steps: &[u64]) {
     let place = Workplace::new(args, "growth");
     let (plain, dir) = (place.path("a.log"), place.path("a.index"));
     let mut rows = Vec::new();
     for &events in steps {
         let generated = write_plain(&options(args, events), &plain);
-        let told = measured(&plain, &dir, 2, true, events);
+        let told = measured(&plain, &dir, 2, &["ledgers"], events);
         assert_counts(&dir, &generated);
         let _ = std::fs::remove_file(&plain);
         let raw = generated.counts.bytes as f64;

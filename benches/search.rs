@@ -101,6 +101,7 @@ fn main() {
         cluster: None,
         range: TimeRange::ALL,
         checkpoint: audithound::index::commit::CHECKPOINT,
+        keep_raw: audithound::index::build::KeepRaw::Store,
         derive: Some(&audithound::ledger::partial::DERIVE_LEDGERS),
     };
     build(&building, &Quiet).unwrap();

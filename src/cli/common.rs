@@ -15,6 +15,7 @@ use crate::event::time::parse_duration;
 use crate::event::time::parse_period;
 use crate::event::zone::Zone;
 use crate::hunt::answer::Answer;
+use crate::hunt::investigate::story::Story;
 use crate::query::ast::QueryAst;
 use crate::query::parse::ParseOptions;
 use crate::query::parse::parse;
@@ -24,6 +25,8 @@ use crate::report::renderer::View;
 use crate::report::renderer_registry::RENDERERS;
 use crate::report::renderer_registry::renderer;
 use crate::report::sanitize;
+use crate::report::story_registry::STORY_RENDERERS;
+use crate::report::story_registry::story_renderer;
 use crate::search::evidence::Evidence;
 use crate::search::evidence::SearchOptions;
 use crate::search::indexed;
@@ -133,6 +136,94 @@ pub struct PlatformArgs {
     /// Hide events of platform identities (an exact list) and say how many
     #[arg(long)]
     pub no_platform: bool,
+}
+
+/// Which events are counted, and how the counts are printed: what `top` and `histogram` share.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CountedArgs {
+    /// Which events are counted
+    #[arg(value_name = "QUERY", default_value = "*", allow_hyphen_values = true, value_parser = query_text)]
+    pub query: String,
+    /// Which index.
+    #[command(flatten)]
+    pub index: IndexArgs,
+    /// Which time.
+    #[command(flatten)]
+    pub times: TimeArgs,
+    /// Whose events.
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+    /// How the table is printed.
+    #[command(flatten)]
+    pub output: AnswerOutputArgs,
+}
+
+/// Evidence and a question to it, ready to be counted.
+#[derive(Debug)]
+pub struct Counted {
+    /// The evidence.
+    pub evidence: Searcher,
+    /// The question, without the platform where that was asked.
+    pub question: QueryAst,
+    /// Which time.
+    pub range: TimeRange,
+}
+
+impl CountedArgs {
+    /// Reads the question and opens the evidence.
+    ///
+    /// # Errors
+    /// When the question cannot be asked or the index cannot be opened.
+    pub fn open(&self) -> anyhow::Result<Counted> {
+        let question = parse_query(&self.query)?;
+        let evidence = open_index(&self.index, self.times.zone()?)?;
+        let range = self.times.range(evidence.newest())?;
+        let question = without_platform(&evidence, question, range, self.platform)?;
+        Ok(Counted { evidence, question, range })
+    }
+}
+
+/// How a story is printed and where it comes from: what `investigate` and `timeline` share.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StoryArgs {
+    /// Output format
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = story_format())]
+    pub format: String,
+    /// Shorten nothing on a terminal (nothing is shortened anyway)
+    #[arg(long)]
+    pub no_truncate: bool,
+    /// Which index.
+    #[command(flatten)]
+    pub index: IndexArgs,
+    /// Which time.
+    #[command(flatten)]
+    pub times: TimeArgs,
+    /// Whose events.
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+}
+
+/// The formats of a story, with what each is good for; `table` is `text`.
+fn story_format() -> clap::builder::PossibleValuesParser {
+    let names = STORY_RENDERERS.iter().map(|renderer| {
+        let value = clap::builder::PossibleValue::new(renderer.name()).help(renderer.about());
+        if renderer.name() == "text" { value.alias("table") } else { value }
+    });
+    clap::builder::PossibleValuesParser::new(names)
+}
+
+impl StoryArgs {
+    /// Writes a story in the format asked for.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn print(&self, story: &Story, out: &mut dyn Write) -> anyhow::Result<()> {
+        let name = if self.format == "table" { "text" } else { &self.format };
+        let renderer = story_renderer(name)
+            .ok_or_else(|| anyhow::anyhow!("there is no output format {name:?}"))?;
+        renderer.render(story, out)?;
+        Ok(())
+    }
 }
 
 /// How an answer (anything but plain hits) is printed.

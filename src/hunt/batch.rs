@@ -3,6 +3,7 @@
 
 mod correlations;
 mod novelty;
+mod platform;
 mod selection;
 mod summary;
 mod undecidable;
@@ -58,6 +59,8 @@ pub struct HuntOptions {
     pub events: usize,
     /// Run rules for other log sources too.
     pub any_logsource: bool,
+    /// Leave out events of the platform's own identities, and say how many that hid.
+    pub no_platform: bool,
     /// Exceptions.
     pub allow: AllowList,
 }
@@ -70,6 +73,7 @@ impl Default for HuntOptions {
             tags: Vec::new(),
             events: 1000,
             any_logsource: false,
+            no_platform: false,
             allow: AllowList::default(),
         }
     }
@@ -88,6 +92,7 @@ struct Run<'r> {
     facts: Facts,
     /// Events that the allow list takes out, by rule.
     allowed: crate::hunt::allow_list::Allowed,
+    hidden: platform::Hidden,
 }
 
 impl Run<'_> {
@@ -125,6 +130,7 @@ pub fn hunt(
         options,
         facts: Facts::default(),
         allowed: options.allow.resolve(evidence, options.range)?,
+        hidden: platform::Hidden::new(options.no_platform),
     };
     let mut asked = ask_all(&mut run, &selection)?;
     report.n_asked = selection.n_reported();
@@ -154,6 +160,7 @@ pub fn hunt(
     });
     summary::identities(&mut report);
     summary::indicators(&mut report);
+    report.notes.extend(run.hidden.note());
     report.allow_list = run.allowed.uses(&options.allow);
     Ok(report)
 }
@@ -174,7 +181,8 @@ fn ask_all(
         });
         wanted.push(number);
     }
-    let answers = run.evidence.search_all(&different, &run.search_options())?;
+    let mut answers = run.evidence.search_all(&different, &run.search_options())?;
+    run.hidden.hide(run.evidence, answers.iter_mut().map(|answer| &mut answer.hits))?;
     let ids: Vec<EventId> =
         answers.iter().flat_map(|hits| hits.hits.iter().map(|hit| hit.id)).collect();
     run.facts.load(run.evidence, &ids)?;
@@ -277,12 +285,13 @@ fn analyses(run: &mut Run<'_>, report: &mut HuntReport) -> Result<(), HuntError>
             continue;
         }
         report.n_asked += 1;
-        let answer = hunt.run(&context)?;
+        let mut answer = hunt.run(&context)?;
         report.notes.extend(answer.notes);
         if let Some(why) = answer.undecidable {
             report.undecidable.push(crate::hunt::finding::Silent { card, why, candidates: 0 });
             continue;
         }
+        run.hidden.hide(run.evidence, answer.groups.iter_mut().map(|(_, hits)| hits))?;
         let ids: Vec<EventId> =
             answer.groups.iter().flat_map(|(_, hits)| hits.iter().map(|hit| hit.id)).collect();
         run.facts.load(run.evidence, &ids)?;

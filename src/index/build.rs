@@ -17,6 +17,7 @@ use crate::index::dedupe::Seen;
 use crate::index::error::IndexError;
 pub use crate::index::options::BuildOptions;
 pub use crate::index::options::BuildSummary;
+pub use crate::index::options::KeepRaw;
 pub use crate::index::options::Progress;
 pub use crate::index::options::Quiet;
 pub use crate::index::options::StageTimes;
@@ -24,6 +25,7 @@ pub use crate::index::options::StageTimes;
 use crate::index::feed::Feed;
 use crate::index::feed::Unit;
 use crate::index::manifest::Counts;
+use crate::index::merge::put_together;
 use crate::index::turn::Turn;
 use crate::index::worker::work;
 use crate::source::ReadOptions;
@@ -45,6 +47,10 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSum
     let mut threads = options.threads;
     if threads == 0 {
         threads = std::thread::available_parallelism().map_or(1, usize::from);
+        // Fewer where memory is short: half the smallest piece each would be no use.
+        while threads > 1 && memory_min(threads) > options.memory {
+            threads -= 1;
+        }
     }
     let piece = piece_bytes(options.memory, threads);
     let read = ReadOptions {
@@ -73,6 +79,7 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSum
     });
     let mut commit = turn.into_commit()?;
     commit.finish()?;
+    put_together(&options.dir, &mut commit, options.derive)?;
     let manifest = &commit.manifest;
     let mut summary = BuildSummary {
         sources: fed.read.len() as u64,
@@ -95,18 +102,31 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSum
     Ok(summary)
 }
 
+/// Memory that a run takes whatever the size of its pieces: the program, tables, unpackers.
+const MEMORY_BASE: u64 = 44 << 20;
+/// The smallest piece.
+const PIECE_MIN: u64 = 1 << 20;
+
+/// Returns the least memory that so many threads can work with; for 0 threads, one.
+pub fn memory_min(threads: usize) -> u64 {
+    MEMORY_BASE + shares(threads.max(1)) * PIECE_MIN
+}
+
+/// Reading ahead, every worker's piece, its values and its skeletons: about five times a piece
+/// per worker and four of the reader.
+fn shares(threads: usize) -> u64 {
+    threads as u64 * 5 + 4
+}
+
 /// A piece is what a pack is made of; less of it where memory is short.
 fn piece_bytes(memory: u64, threads: usize) -> usize {
-    // Reading ahead, every worker's piece, its values and its skeletons: about five times a piece
-    // per worker and four of the reader.
-    let share = memory / (threads as u64 * 5 + 4);
-    share.clamp(1 << 20, UNIT_BYTES) as usize
+    (memory / shares(threads)).clamp(PIECE_MIN, UNIT_BYTES) as usize
 }
 
 /// What this run added; a source that was started anew may have taken something away before.
 fn difference(now: &Counts, before: &Counts) -> Counts {
-    Counts {
-        records: now.records.saturating_sub(before.records),
+    let mut run = Counts {
+        records: 0,
         events: now.events.saturating_sub(before.events),
         blank: now.blank.saturating_sub(before.blank),
         rejected: now.rejected.saturating_sub(before.rejected),
@@ -115,5 +135,9 @@ fn difference(now: &Counts, before: &Counts) -> Counts {
         outside: now.outside.saturating_sub(before.outside),
         lines: now.lines.saturating_sub(before.lines),
         bytes: now.bytes.saturating_sub(before.bytes),
-    }
+    };
+    // A rejected half line that is read whole now leaves one record less than there were: the books
+    // of a run are of what it met.
+    run.records = run.events + run.blank + run.rejected + run.duplicates + run.outside;
+    run
 }

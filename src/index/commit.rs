@@ -1,6 +1,7 @@
 //! What is written, in the order of the evidence: packs, rejected runs, further places, manifest.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -159,6 +160,8 @@ pub struct Commit {
     /// What is written so far; on disk only after [`Self::checkpoint`].
     pub manifest: Manifest,
     pack_file: Option<(u32, File, u64)>,
+    /// The last pack file that was ended.
+    last_pack_file: u32,
     rejected: Appender,
     duplicates: Appender,
     last: Instant,
@@ -204,16 +207,19 @@ impl Commit {
             manifest.store(dir)?;
             manifest
         };
-        Ok(Commit {
+        let mut commit = Commit {
             rejected: Appender::open(dir.join(REJECTED), &manifest.rejected)?,
             duplicates: Appender::open(dir.join(DUPLICATES), &manifest.duplicates)?,
             dir: dir.to_owned(),
             manifest,
             pack_file: None,
+            last_pack_file: 0,
             last: Instant::now(),
             every: CHECKPOINT,
             _lock: lock,
-        })
+        };
+        commit.remove_unnamed_packs()?;
+        Ok(commit)
     }
 
     /// Forgets what is accounted for of a source that is read from its start once more; its events
@@ -280,20 +286,26 @@ impl Commit {
         Ok(())
     }
 
-    /// Gives the further places of events the new numbers of their packs; those of packs that are
-    /// not in `numbers` are dropped.
+    /// Gives the further places of events the new numbers of their packs, and of the events the
+    /// numbers from a base on; those of packs that are not in `numbers` are dropped.
     ///
     /// # Errors
     /// When the file of further places cannot be written.
-    pub fn renumber(&mut self, numbers: &BTreeMap<u32, u32>) -> Result<(), IndexError> {
+    pub fn renumber(&mut self, numbers: &BTreeMap<u32, (u32, u32)>) -> Result<(), IndexError> {
+        if self.manifest.duplicates.bytes == 0 {
+            return Ok(());
+        }
         let all = self.duplicates.whole()?;
         let mut kept = Vec::with_capacity(all.len());
         for row in all.chunks_exact(Duplicate::LEN) {
-            let (pack, rest) = row.split_at(4);
-            let pack = pack.try_into().map(u32::from_le_bytes).unwrap_or(u32::MAX);
-            if let Some(number) = numbers.get(&pack) {
-                kept.extend_from_slice(&number.to_le_bytes());
-                kept.extend_from_slice(rest);
+            let number = |at: usize| {
+                let bytes = row.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+                bytes.map_or(u32::MAX, u32::from_le_bytes)
+            };
+            if let Some((pack, base)) = numbers.get(&number(0)) {
+                kept.extend_from_slice(&pack.to_le_bytes());
+                kept.extend_from_slice(&(number(4).saturating_add(*base)).to_le_bytes());
+                kept.extend_from_slice(row.get(8..).unwrap_or_default());
             }
         }
         self.duplicates.replace(&kept)
@@ -335,31 +347,66 @@ impl Commit {
     }
 
     fn append_pack(&mut self, pack: &PackBytes) -> Result<(), IndexError> {
+        let row = self.write_pack(pack)?;
+        self.manifest.packs.push(row);
+        Ok(())
+    }
+
+    /// Ends the pack file at hand, so that the next pack begins another one.
+    pub(super) fn begin_pack_file(&mut self) -> Result<(), IndexError> {
+        let Some((number, file, _)) = self.pack_file.take() else { return Ok(()) };
+        self.last_pack_file = self.last_pack_file.max(number);
+        let path = self.dir.join(Manifest::pack_file(number));
+        file.sync_data().map_err(|error| IndexError::io("write", path, error))
+    }
+
+    /// Appends a pack to the pack file at hand; it is part of the index once the manifest has the
+    /// row that is returned.
+    pub(super) fn write_pack(&mut self, pack: &PackBytes) -> Result<PackRow, IndexError> {
         if self.pack_file.as_ref().is_some_and(|(.., length)| *length >= PACK_FILE_MAX) {
-            if let Some((number, file, _)) = self.pack_file.take() {
+            self.begin_pack_file()?;
+        }
+        let (number, mut file, length) = match self.pack_file.take() {
+            Some(open) => open,
+            None => {
+                let named = self.manifest.packs.iter().map(|p| p.file).max().unwrap_or(0);
+                let number = named.max(self.last_pack_file) + 1;
                 let path = self.dir.join(Manifest::pack_file(number));
-                file.sync_data().map_err(|error| IndexError::io("write", path, error))?;
+                let file =
+                    File::create(&path).map_err(|error| IndexError::io("make", &path, error))?;
+                (number, file, 0)
             }
-        }
-        if self.pack_file.is_none() {
-            let number = self.manifest.packs.iter().map(|p| p.file + 1).max().unwrap_or(1);
-            let path = self.dir.join(Manifest::pack_file(number));
-            let file = File::create(&path).map_err(|error| IndexError::io("make", &path, error))?;
-            self.pack_file = Some((number, file, 0));
-        }
-        let Some((number, file, length)) = &mut self.pack_file else { return Ok(()) };
-        let path = || self.dir.join(Manifest::pack_file(*number));
-        file.write_all(&pack.bytes).map_err(|error| IndexError::io("write", path(), error))?;
-        self.manifest.packs.push(PackRow {
-            file: *number,
-            offset: *length,
+        };
+        let path = self.dir.join(Manifest::pack_file(number));
+        file.write_all(&pack.bytes).map_err(|error| IndexError::io("write", path, error))?;
+        let row = PackRow {
+            file: number,
+            offset: length,
             length: pack.bytes.len() as u64,
             events: pack.n_events,
+            event_bytes: pack.event_bytes,
             first: pack.span.map(|(first, _)| first.0),
             last: pack.span.map(|(_, last)| last.0),
             untimed: pack.some_without_time,
-        });
-        *length += pack.bytes.len() as u64;
+        };
+        self.pack_file = Some((number, file, length + row.length));
+        Ok(row)
+    }
+
+    /// Removes the pack files that the manifest does not name: a run that died left them, or what
+    /// stood there stands elsewhere by now.  Who has them mapped keeps them.
+    pub(super) fn remove_unnamed_packs(&mut self) -> Result<(), IndexError> {
+        let named: BTreeSet<String> =
+            self.manifest.packs.iter().map(|row| Manifest::pack_file(row.file)).collect();
+        let io = |error| IndexError::io("read", &self.dir, error);
+        for entry in std::fs::read_dir(&self.dir).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with("packs-") && !named.contains(name) {
+                std::fs::remove_file(&path)
+                    .map_err(|error| IndexError::io("remove", &path, error))?;
+            }
+        }
         Ok(())
     }
 

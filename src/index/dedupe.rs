@@ -25,10 +25,12 @@ use crate::event::place::Place;
 use crate::event::time::Timestamp;
 use crate::index::commit::place_bytes;
 use crate::index::error::IndexError;
+use crate::index::lines::Lines;
 use crate::index::manifest::Manifest;
 use crate::index::manifest::PackRow;
 use crate::index::mmap::map_file;
 use crate::index::pack::build::PackBuilder;
+use crate::index::pack::left_out::LeftOut;
 use crate::index::pack::view::NO_TIME;
 use crate::index::pack::view::Pack;
 use crate::intake::parse::Scratch;
@@ -91,6 +93,7 @@ pub struct Seen {
     packs: Vec<PackSeen>,
     kept: usize,
     clock: u64,
+    lines: Option<Lines>,
 }
 
 /// An event that may have been seen before.
@@ -123,7 +126,7 @@ impl Seen {
                 used: 0,
             })
             .collect();
-        Ok(Seen { dir: dir.to_owned(), packs, kept: 0, clock: 0 })
+        Ok(Seen { dir: dir.to_owned(), packs, kept: 0, clock: 0, lines: None })
     }
 
     /// Returns the events of a unit that may have been seen before.
@@ -178,10 +181,10 @@ impl Seen {
     /// # Errors
     /// When a pack cannot be read back.
     pub fn confirm(
-        &self,
+        &mut self,
         suspects: &[Suspect],
         builder: &PackBuilder,
-        packs: &[PackRow],
+        manifest: &Manifest,
         texts: impl Fn(&[u32]) -> Vec<Vec<u8>>,
     ) -> Result<Vec<Duplicate>, IndexError> {
         let mut wanted: Vec<u32> = suspects.iter().map(|s| s.event).collect();
@@ -204,9 +207,11 @@ impl Seen {
         let mut numbers: Vec<u32> = by_pack.keys().copied().collect();
         numbers.sort_unstable();
         for number in numbers {
-            let Some(row) = packs.get(number as usize) else { continue };
+            let Some(row) = manifest.packs.get(number as usize) else { continue };
             let own = by_pack.remove(&number).unwrap_or_default();
-            self.compare(number, row, &own, builder, &forms, &mut found)?;
+            let pack = self.open(row)?;
+            let pack = if pack.refers() { pack.with_left_out(self.lines(manifest)) } else { pack };
+            self.compare((number, row, &pack), &own, builder, &forms, &mut found)?;
         }
         let again: Vec<u32> = found.iter().map(|duplicate| duplicate.event).collect();
         let own_pack = self.packs.len() as u32;
@@ -241,18 +246,19 @@ impl Seen {
     /// Compares the suspects of one pack with its events of the same time.
     fn compare(
         &self,
-        number: u32,
-        row: &PackRow,
+        (number, row, pack): (u32, &PackRow, &Pack),
         suspects: &[Suspect],
         builder: &PackBuilder,
         forms: &HashMap<u32, Form>,
         found: &mut Vec<Duplicate>,
     ) -> Result<(), IndexError> {
-        let pack = self.open(row)?;
-        let damaged = |damage: crate::index::pack::wire::Damage| IndexError::Damaged {
-            file: Manifest::pack_file(row.file),
-            offset: row.offset + damage.offset,
-            what: damage.what.to_owned(),
+        let damaged = |damage: crate::index::pack::wire::Damage| match damage.is_unreadable() {
+            true => IndexError::LeftOut(pack.why_left_out()),
+            false => IndexError::Damaged {
+                file: Manifest::pack_file(row.file),
+                offset: row.offset + damage.offset,
+                what: damage.what.to_owned(),
+            },
         };
         let mut by_time: HashMap<i64, Vec<u32>> = HashMap::new();
         for suspect in suspects {
@@ -352,6 +358,16 @@ impl Seen {
             }
             self.kept -= oldest.ids.take().map_or(0, |ids| ids.len() * 8);
         }
+    }
+
+    /// Returns who reads lines again, knowing all sources that are known by now.
+    fn lines(&mut self, manifest: &Manifest) -> Arc<dyn LeftOut> {
+        let lines = match &self.lines {
+            Some(lines) => lines.renewed(manifest),
+            None => Lines::new(manifest),
+        };
+        self.lines = Some(lines.clone());
+        Arc::new(lines)
     }
 
     fn open(&self, row: &PackRow) -> Result<Pack, IndexError> {

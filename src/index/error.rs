@@ -33,6 +33,9 @@ pub enum IndexError {
         /// What does not fit.
         what: String,
     },
+    /// Lines that were left in their sources are needed and are not there as they were.
+    #[error("{0}")]
+    LeftOut(String),
     /// Somebody else is writing.
     #[error(
         "another process is writing to {0}; wait for it to end, or index into another directory"

@@ -6,10 +6,13 @@ use std::sync::mpsc::SyncSender;
 
 use crate::event::place::SourceId;
 use crate::event::time::TimeRange;
+use crate::index::lines::file_of;
 use crate::index::manifest::FileRow;
 use crate::index::manifest::HexBytes;
+use crate::index::manifest::LeftIn;
 use crate::index::manifest::SourceRow;
 use crate::index::options::BuildOptions;
+use crate::index::options::KeepRaw;
 use crate::index::turn::Turn;
 use crate::source::FileEnd;
 use crate::source::History;
@@ -31,6 +34,8 @@ pub(super) struct UnitPiece {
     pub(super) piece: Piece,
     pub(super) info: Arc<SourceInfo>,
     pub(super) row: SourceId,
+    /// Whether its lines are left where they are.
+    pub(super) left: bool,
 }
 
 /// Cuts what the reader says into units and keeps the list of sources and files.
@@ -43,6 +48,8 @@ pub(super) struct Feed<'t> {
     unit_bytes: u64,
     /// The source that is given out, and its row once its first piece or its end was seen.
     current: Option<(Arc<SourceInfo>, Option<usize>)>,
+    /// Where the lines of the current source are left.
+    left: Option<LeftIn>,
     /// Rows of the file that is given out.
     rows: Vec<usize>,
     fed: Fed,
@@ -71,6 +78,7 @@ impl<'t> Feed<'t> {
             give,
             unit: Unit { number: 0, pieces: Vec::new(), bytes: 0 },
             current: None,
+            left: None,
             rows: Vec::new(),
             fed: Fed::default(),
         }
@@ -79,7 +87,7 @@ impl<'t> Feed<'t> {
     pub(super) fn run(mut self, reader: Reader) -> Fed {
         for item in reader {
             match item {
-                ReadItem::Start(info) => self.current = Some((info, None)),
+                ReadItem::Start(info) => self.start(info),
                 ReadItem::Piece(piece) => {
                     if !self.piece(piece) {
                         break;
@@ -98,6 +106,23 @@ impl<'t> Feed<'t> {
         self.fed
     }
 
+    fn start(&mut self, info: Arc<SourceInfo>) {
+        self.left = None;
+        if self.options.keep_raw == KeepRaw::Reference {
+            match file_of(&info.name) {
+                Some((path, member)) => {
+                    let path = path.to_string_lossy().into_owned();
+                    self.left = Some(LeftIn { path, member: member.to_owned() });
+                }
+                None => {
+                    let what = "it is no file that can be read again; its lines are stored";
+                    self.fed.problems.push((info.name.clone(), what.to_owned()));
+                }
+            }
+        }
+        self.current = Some((info, None));
+    }
+
     /// Adds a piece to the unit; false when the workers are gone.
     fn piece(&mut self, piece: Piece) -> bool {
         let head = format!("{:x}", HexBytes(&piece.upto.head_sha256));
@@ -105,7 +130,8 @@ impl<'t> Feed<'t> {
         let Some((info, _)) = &self.current else { return true };
         self.unit.bytes += piece.bytes.len() as u64;
         let info = Arc::clone(info);
-        self.unit.pieces.push(UnitPiece { piece, info, row: SourceId(row as u32) });
+        let left = self.left.is_some();
+        self.unit.pieces.push(UnitPiece { piece, info, row: SourceId(row as u32), left });
         self.unit.bytes < self.unit_bytes / 2 || send(&mut self.unit, &self.give)
     }
 
@@ -116,6 +142,7 @@ impl<'t> Feed<'t> {
             return Some(*row);
         }
         let options = self.options;
+        let left = self.left.clone();
         let own = self.turn.with_commit(|commit| {
             let known = if offset > 0 {
                 commit.manifest.going_on(&info.name, offset, head)
@@ -130,10 +157,11 @@ impl<'t> Feed<'t> {
                 }
                 if let Some(row) = commit.manifest.sources.get_mut(known) {
                     row.sha256.clear();
+                    row.left = left.or(row.left.take());
                 }
                 return Ok(known);
             }
-            commit.manifest.sources.push(source_row(info, options));
+            commit.manifest.sources.push(SourceRow { left, ..source_row(info, options) });
             Ok(commit.manifest.sources.len() - 1)
         });
         match own {
@@ -176,6 +204,13 @@ impl<'t> Feed<'t> {
             std::mem::take(&mut self.rows).iter().map(|row| *row as u32).collect();
         rows.sort_unstable();
         if file.history == History::Known {
+            let sha256 = format!("{:x}", HexBytes(&file.sha256));
+            if let Some((path, _)) = file_of(&file.name) {
+                let path = path.to_string_lossy();
+                self.turn.with_commit(|commit| {
+                    commit.manifest.found_again(file.size, &sha256, &path);
+                });
+            }
             self.fed.skipped.push(file.name);
             return;
         }
@@ -195,11 +230,12 @@ impl<'t> Feed<'t> {
             sources: rows,
             problem: file.problem,
             partial: self.options.range != TimeRange::ALL,
+            also: Vec::new(),
         };
         self.turn.after(self.due(), move |commit| {
             let files = &mut commit.manifest.files;
             match files.iter_mut().find(|f| f.sources == row.sources && f.name == row.name) {
-                Some(known) => *known = row,
+                Some(known) => *known = FileRow { also: std::mem::take(&mut known.also), ..row },
                 None => files.push(row),
             }
         });

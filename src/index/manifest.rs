@@ -143,6 +143,20 @@ pub struct FileRow {
     pub partial: bool,
     /// SHA-256 of its first 4096 bytes, hex: whether another file can be this one grown.
     pub head_sha256: String,
+    /// Other paths at which the same bytes were found later, absolute; kept where lines were left
+    /// in the file.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub also: Vec<String>,
+}
+
+/// Where the lines of a source were left.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftIn {
+    /// Absolute path of the file.
+    pub path: String,
+    /// What the name of the source has behind that of the file.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub member: String,
 }
 
 /// One source: a file, or a member of an archive.
@@ -174,6 +188,9 @@ pub struct SourceRow {
     /// What went wrong with it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<String>,
+    /// Where its lines were left; `None` where all are stored.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub left: Option<LeftIn>,
     /// How far it is committed, and where to go on.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reached: Option<Reached>,
@@ -205,6 +222,9 @@ pub struct PackRow {
     pub length: u64,
     /// Its events.
     pub events: u32,
+    /// Bytes of their texts; 0 in an index written before this was kept.
+    #[serde(default)]
+    pub event_bytes: u64,
     /// Time of its earliest event, microseconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first: Option<i64>,
@@ -290,6 +310,20 @@ impl Manifest {
             source.reached.as_ref().is_some_and(|r| r.offset == offset && head_fits(r, head_sha256))
         };
         self.sources.iter().rposition(|source| fits(source) && source.name == name)
+    }
+
+    /// Notes that the bytes of a known file stand at another path too, where that may be needed.
+    pub fn found_again(&mut self, size: u64, sha256: &str, path: &str) {
+        let sources = &self.sources;
+        let left = |file: &FileRow| {
+            file.sources.iter().filter_map(|s| sources.get(*s as usize)).any(|s| s.left.is_some())
+        };
+        let same = |file: &&mut FileRow| file.size == size && file.sha256 == sha256;
+        for file in self.files.iter_mut().filter(same) {
+            if left(file) && !file.also.iter().any(|known| known == path) {
+                file.also.push(path.to_owned());
+            }
+        }
     }
 
     /// Name of pack file `number`.

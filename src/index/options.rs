@@ -27,8 +27,20 @@ pub struct BuildOptions {
     pub range: TimeRange,
     /// How often what is done so far becomes part of the index.
     pub checkpoint: Duration,
+    /// Where raw lines are kept.
+    pub keep_raw: KeepRaw,
     /// What is derived from each pack and kept in it; without it, it is derived on reading.
     pub derive: Option<&'static dyn Derive>,
+}
+
+/// Where raw lines are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeepRaw {
+    /// In the index.
+    #[default]
+    Store,
+    /// In their sources, wherever these can be read again.
+    Reference,
 }
 
 impl BuildOptions {
@@ -42,6 +54,7 @@ impl BuildOptions {
             cluster: None,
             range: TimeRange::ALL,
             checkpoint: CHECKPOINT,
+            keep_raw: KeepRaw::Store,
             derive: None,
         }
     }

@@ -62,14 +62,14 @@ pub fn prune(dir: &Path, moment: Timestamp) -> Result<PruneSummary, IndexError> 
     let mixed: BTreeSet<u32> =
         by_file.iter().filter(|(_, (gone, stays))| *gone && *stays).map(|(f, _)| *f).collect();
     let mut packs = Vec::new();
-    let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
+    let mut numbers: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
     let mut copy = Copy { dir, number: next_file, file: None, length: 0 };
     for (number, row) in old.iter().enumerate().filter(|(_, row)| !goes(row)) {
         let mut row = row.clone();
         if mixed.contains(&row.file) {
             row = copy.pack(&row)?;
         }
-        numbers.insert(number as u32, packs.len() as u32);
+        numbers.insert(number as u32, (packs.len() as u32, 0));
         packs.push(row);
     }
     copy.finish()?;
@@ -77,12 +77,7 @@ pub fn prune(dir: &Path, moment: Timestamp) -> Result<PruneSummary, IndexError> 
     commit.manifest.pruned += summary.events;
     commit.renumber(&numbers)?;
     commit.checkpoint()?;
-    for (file, (gone, _)) in by_file {
-        if gone {
-            let path = dir.join(Manifest::pack_file(file));
-            std::fs::remove_file(&path).map_err(|error| IndexError::io("remove", &path, error))?;
-        }
-    }
+    commit.remove_unnamed_packs()?;
     Ok(summary)
 }
 

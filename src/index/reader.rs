@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
+use std::io::Seek as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,8 +20,10 @@ use crate::index::commit::RejectedRow;
 use crate::index::commit::rejected_rows;
 use crate::index::dedupe::Duplicate;
 use crate::index::error::IndexError;
+use crate::index::lines::Lines;
 use crate::index::manifest::Manifest;
 use crate::index::mmap::map_file;
+use crate::index::pack::left_out::LeftOut;
 use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
 
@@ -36,6 +39,22 @@ pub struct IndexReader {
     maps: HashMap<u32, Arc<Mmap>>,
     packs: Vec<OnceLock<Pack>>,
     places: OnceLock<HashMap<(u32, u32), Vec<Place>>>,
+    lines: OnceLock<Arc<Lines>>,
+    /// Further places and rejected runs as they were then: a writer may replace the files.
+    held: [Option<File>; 2],
+}
+
+/// Maps the pack files a manifest names.
+fn maps(dir: &Path, manifest: &Manifest) -> Result<HashMap<u32, Arc<Mmap>>, IndexError> {
+    let mut maps = HashMap::new();
+    for row in &manifest.packs {
+        if let std::collections::hash_map::Entry::Vacant(slot) = maps.entry(row.file) {
+            let path = dir.join(Manifest::pack_file(row.file));
+            let io = |error| IndexError::io("open", &path, error);
+            slot.insert(Arc::new(map_file(&File::open(&path).map_err(io)?).map_err(io)?));
+        }
+    }
+    Ok(maps)
 }
 
 impl IndexReader {
@@ -44,22 +63,30 @@ impl IndexReader {
     /// # Errors
     /// When it is none, of another version, or damaged where that shows at once.
     pub fn open(dir: &Path) -> Result<IndexReader, IndexError> {
-        let manifest = Manifest::load(dir)?;
-        let mut maps = HashMap::new();
-        for row in &manifest.packs {
-            if let std::collections::hash_map::Entry::Vacant(slot) = maps.entry(row.file) {
-                let path = dir.join(Manifest::pack_file(row.file));
-                let io = |error| IndexError::io("open", &path, error);
-                slot.insert(Arc::new(map_file(&File::open(&path).map_err(io)?).map_err(io)?));
+        let mut manifest = Manifest::load(dir)?;
+        let maps = loop {
+            match maps(dir, &manifest) {
+                Ok(maps) => break maps,
+                Err(error) => {
+                    // Packs that were put together meanwhile stand elsewhere.
+                    let newer = Manifest::load(dir)?;
+                    if newer.checksum == manifest.checksum {
+                        return Err(error);
+                    }
+                    manifest = newer;
+                }
             }
-        }
+        };
+        let held = [DUPLICATES, REJECTED].map(|name| File::open(dir.join(name)).ok());
         Ok(IndexReader {
+            held,
             dir: dir.to_owned(),
             sources: manifest.sources.iter().map(|source| source.name.clone()).collect(),
             packs: manifest.packs.iter().map(|_| OnceLock::new()).collect(),
             manifest,
             maps,
             places: OnceLock::new(),
+            lines: OnceLock::new(),
         })
     }
 
@@ -90,11 +117,21 @@ impl IndexReader {
         if pack.len() != row.events as usize {
             return Err(self.damaged(number, &Damage { offset: 0, what: "number of events" }));
         }
+        let pack = if pack.refers() {
+            let lines = self.lines.get_or_init(|| Arc::new(Lines::new(&self.manifest)));
+            pack.with_left_out(Arc::clone(lines) as Arc<dyn LeftOut>)
+        } else {
+            pack
+        };
         Ok(slot.get_or_init(|| pack))
     }
 
-    /// Says where a damage stands.
+    /// Says where a damage stands, or which source is not what it was.
     pub fn damaged(&self, number: usize, damage: &Damage) -> IndexError {
+        if damage.is_unreadable() {
+            let pack = self.packs.get(number).and_then(OnceLock::get);
+            return IndexError::LeftOut(pack.map_or_else(String::new, Pack::why_left_out));
+        }
         let row = self.manifest.packs.get(number);
         IndexError::Damaged {
             file: row.map_or_else(String::new, |row| Manifest::pack_file(row.file)),
@@ -164,17 +201,26 @@ impl IndexReader {
         let path = self.dir.join(name);
         let mut bytes = Vec::new();
         let mut holds = state.bytes == 0;
+        let mut check = |file: std::io::Result<File>| {
+            bytes.clear();
+            let read = file.and_then(|mut file| {
+                file.rewind()?;
+                file.take(state.bytes).read_to_end(&mut bytes)
+            });
+            read.is_ok()
+                && bytes.len() as u64 == state.bytes
+                && format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)) == state.sum
+        };
+        let held = self.held.get(usize::from(name == REJECTED)).and_then(Option::as_ref);
+        if let Some(held) = held.filter(|_| !holds) {
+            holds = check(held.try_clone());
+        }
         // A writer changes the name of new content just after its manifest.
         for path in [path.clone(), beside(&path), path.clone()] {
             if holds {
                 break;
             }
-            bytes.clear();
-            let read =
-                File::open(&path).and_then(|file| file.take(state.bytes).read_to_end(&mut bytes));
-            holds = read.is_ok()
-                && bytes.len() as u64 == state.bytes
-                && format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)) == state.sum;
+            holds = check(File::open(&path));
         }
         if !holds {
             return Err(IndexError::Damaged {

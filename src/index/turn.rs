@@ -11,7 +11,7 @@ use crate::index::commit::UnitResult;
 use crate::index::dedupe::Duplicate;
 use crate::index::dedupe::Seen;
 use crate::index::error::IndexError;
-use crate::index::manifest::PackRow;
+use crate::index::manifest::Manifest;
 use crate::index::pack::build::PackBuilder;
 
 /// A change of the manifest that must not come before the units it speaks of.
@@ -127,7 +127,7 @@ impl Turn {
             Ok(Vec::new())
         } else {
             self.wait_committed(unit)
-                .and_then(|packs| seen.confirm(&suspects, builder, &packs, texts))
+                .and_then(|manifest| seen.confirm(&suspects, builder, &manifest, texts))
         };
         let found = found.inspect(|found| seen.add(unit, builder, found));
         let mut state = self.lock();
@@ -138,13 +138,13 @@ impl Turn {
         found
     }
 
-    /// Waits until everything before `unit` is written, and returns the packs.
-    fn wait_committed(&self, unit: u64) -> Result<Vec<PackRow>, IndexError> {
+    /// Waits until everything before `unit` is written, and returns the manifest.
+    fn wait_committed(&self, unit: u64) -> Result<Manifest, IndexError> {
         let mut state = self.lock();
         while state.next_commit < unit && state.failed.is_none() {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        Ok(state.commit.manifest.packs.clone())
+        Ok(state.commit.manifest.clone())
     }
 
     /// Appends a unit as soon as all before it are.

@@ -16,6 +16,8 @@ use crate::index::commit::UnitResult;
 use crate::index::error::IndexError;
 use crate::index::feed::Unit;
 use crate::index::feed::UnitPiece;
+use crate::index::lines::parse_envelope;
+use crate::index::lines::piece_row;
 use crate::index::manifest::Counts;
 use crate::index::manifest::HexBytes;
 use crate::index::manifest::Reached;
@@ -23,11 +25,11 @@ use crate::index::options::BuildOptions;
 use crate::index::options::Progress;
 use crate::index::options::StageTimes;
 use crate::index::pack::build::PackBuilder;
+use crate::index::pack::left_out::PieceRow;
 use crate::index::pack::wire::FrameWriter;
 use crate::index::turn::Turn;
 use crate::intake::PieceReader;
 use crate::intake::parse::Scratch;
-use crate::intake::parse::parse_json;
 use crate::intake::record::Met;
 use crate::intake::record::Record;
 use crate::source::Mode;
@@ -68,7 +70,7 @@ pub(super) fn work(
 }
 
 /// zstd level of the packs.
-const PACK_LEVEL: i32 = 3;
+pub(super) const PACK_LEVEL: i32 = 3;
 
 struct Worker<'o> {
     reader: PieceReader,
@@ -103,13 +105,21 @@ impl Worker<'_> {
         }
         result.duplicates = duplicates;
         let bytes = unit.bytes;
+        // One source that cannot be read again, and the pack holds all its lines.
+        let refers = unit.pieces.iter().all(|piece| piece.left);
+        let pieces: Option<Vec<PieceRow>> = refers.then(|| {
+            unit.pieces.iter().filter_map(|unit| piece_row(unit.row, &unit.piece)).collect()
+        });
         drop(unit);
         if !self.builder.is_empty() {
-            let made = match self.options.derive {
-                Some(derive) => self.builder.finish_with(derive, writer),
-                None => self.builder.finish(writer),
+            let pieces = pieces.as_deref();
+            let made = match (self.options.derive, pieces) {
+                (Some(derive), _) => self.builder.finish_with(derive, pieces, writer),
+                (None, Some(pieces)) => self.builder.finish_referring(pieces, writer),
+                (None, None) => self.builder.finish(writer),
             };
-            let pack = made.map_err(|error| IndexError::io("compress", &self.options.dir, error))?;
+            let pack =
+                made.map_err(|error| IndexError::io("compress", &self.options.dir, error))?;
             result.pack = Some(pack);
         }
         let clock = lap(clock, &stages.store);
@@ -126,7 +136,8 @@ impl Worker<'_> {
         let Worker { reader, builder, scratch, envelope, options } = self;
         let mut leave_out = leave_out.iter().copied().peekable();
         let mut number = 0_u32;
-        for UnitPiece { piece, info, row } in &unit.pieces {
+        for UnitPiece { piece, info, row, .. } in &unit.pieces {
+            builder.begin_piece();
             let mut outside = 0;
             let mut span: Option<(i64, i64)> = None;
             // Where the last record starts, if it is none.
@@ -210,18 +221,6 @@ fn complete(
         return record.envelope_time;
     }
     own
-}
-
-fn parse_envelope<'t>(
-    record: &Record<'_>,
-    scratch: &mut Scratch,
-    tape: &'t mut Tape,
-) -> Option<&'t Tape> {
-    let text = record.envelope.as_ref()?;
-    match parse_json(text, scratch, tape) {
-        Ok(_) => Some(tape),
-        Err(_) => None,
-    }
 }
 
 /// Returns the texts of some events of a unit (ascending numbers), read once more.

@@ -19,7 +19,8 @@ pub enum SearchError {
         #[source]
         source: std::io::Error,
     },
-    /// The raw lines stay in the sources, and one of them changed or is gone.
-    #[error("the source {0} is gone or has changed since it was indexed")]
+    /// Lines were left in the sources, and one of these has changed or is gone: the sentence names
+    /// it, the place, and what to do.
+    #[error("{0}")]
     SourceChanged(String),
 }

@@ -85,6 +85,7 @@ impl From<IndexError> for SearchError {
             IndexError::Damaged { file, offset, what } => {
                 SearchError::Damaged(format!("{file} at byte {offset}: {what}"))
             }
+            IndexError::LeftOut(why) => SearchError::SourceChanged(why),
             other => SearchError::Question(other.to_string()),
         }
     }

@@ -14,6 +14,7 @@
 //! what it has read beyond the last cut; a record longer than a piece makes its piece as long, up
 //! to [`ReadOptions::record_max`].
 
+mod again;
 mod before;
 mod brackets;
 mod containers;
@@ -27,6 +28,9 @@ mod stream;
 mod unpack;
 mod walk;
 
+pub use again::Again;
+pub use again::NotAgain;
+pub use again::Run;
 pub use before::Before;
 pub use before::History;
 pub use before::PlainBefore;

@@ -41,7 +41,7 @@ pub fn index_of(dir: &Path, paths: &[std::path::PathBuf], threads: usize) -> Sea
 }
 
 /// Reads a file of lines the way the index does, duplicates left out, and holds it in memory.
-fn oracle(name: &str, bytes: &[u8]) -> MemoryEvidence {
+pub fn oracle(name: &str, bytes: &[u8]) -> MemoryEvidence {
     let piece = Piece::of_lines(SourceId(0), bytes.to_vec());
     let info = SourceInfo {
         id: SourceId(0),
@@ -82,7 +82,7 @@ fn places(evidence: &dyn Evidence, hits: &[Hit]) -> Vec<(Option<Timestamp>, Stri
         .collect()
 }
 
-fn check(text: &str, index: &Searcher, plain: &MemoryEvidence) -> u64 {
+pub fn check(text: &str, index: &Searcher, plain: &MemoryEvidence) -> u64 {
     let Ok(question) = parse(text, &ParseOptions::default()) else { return 0 };
     check_ast(text, &question, index, plain)
 }
@@ -160,7 +160,7 @@ fn quoted(value: &str) -> String {
 }
 
 /// Makes a question out of values that occur.
-fn question(rng: &mut Rng, plain: &MemoryEvidence, depth: usize) -> String {
+pub fn question(rng: &mut Rng, plain: &MemoryEvidence, depth: usize) -> String {
     let hits = plain.search(&QueryAst::All, &SearchOptions::default()).unwrap().hits;
     let pick = |rng: &mut Rng, n: usize| rng.below(n.max(1) as u64) as usize;
     if depth > 0 && rng.chance(1, 2) {
@@ -250,7 +250,7 @@ fn index_and_scan_agree_on_odd_events() {
     }
 }
 
-fn corpus_questions() -> &'static [&'static str] {
+pub fn corpus_questions() -> &'static [&'static str] {
     &[
         "*",
         "NOT *",
@@ -275,7 +275,7 @@ fn corpus_questions() -> &'static [&'static str] {
     ]
 }
 
-fn compare_rows(index: &Searcher, plain: &MemoryEvidence) {
+pub fn compare_rows(index: &Searcher, plain: &MemoryEvidence) {
     let fields: Vec<Field> = FIELDS.iter().map(|name| resolve(name).unwrap()).collect();
     let all = SearchOptions::default();
     let ours = index.search(&QueryAst::All, &all).unwrap().hits;

@@ -362,6 +362,22 @@ fn rules_of(text: &str) -> Rules {
     Rules { own, ..Rules::default() }
 }
 
+/// Events of the platform's own identities are left out where that was asked, and counted.
+#[test]
+fn without_the_platform_its_events_are_hidden_and_counted() {
+    let lines = [
+        event("p", 1, r#""verb":"get","user":{"username":"system:apiserver"}"#),
+        event("q", 2, r#""verb":"get","user":{"username":"system:serviceaccount:shop:web"}"#),
+    ];
+    let evidence = MemoryEvidence::from_lines("t", &lines.join("\n"));
+    let found = |no_platform: bool| {
+        let options = HuntOptions { level: Level::Low, no_platform, ..HuntOptions::default() };
+        let report = hunt(&evidence, &rules_of(GETS), &options, &|_| {}).unwrap();
+        (report.findings[0].count, report.notes.iter().any(|note| note.contains("hides 1 events")))
+    };
+    assert_eq!((found(false), found(true)), ((2, false), (1, true)));
+}
+
 fn event(audit_id: &str, second: u32, rest: &str) -> String {
     format!(
         "{{\"kind\":\"Event\",\"auditID\":\"{audit_id}\",\"stage\":\"ResponseComplete\",\
@@ -589,6 +605,7 @@ fn index_and_scan_hunt_alike() {
         cluster: None,
         range: TimeRange::ALL,
         checkpoint: audithound::index::commit::CHECKPOINT,
+        keep_raw: audithound::index::build::KeepRaw::Store,
         derive: Some(&audithound::ledger::partial::DERIVE_LEDGERS),
     };
     audithound::index::build::build(&built, &audithound::index::build::Quiet).unwrap();

@@ -16,10 +16,13 @@ mod fuzz_targets;
 mod hunt;
 mod increments;
 mod investigate;
+
 mod ledgers;
+mod merge;
 mod pack;
 mod pivots;
 mod questions;
 mod realdata;
+mod reference;
 mod sigma;
 mod state;

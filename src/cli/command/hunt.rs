@@ -9,6 +9,7 @@ use anyhow::Context;
 use anyhow::bail;
 
 use crate::cli::common::IndexArgs;
+use crate::cli::common::PlatformArgs;
 use crate::cli::common::TimeArgs;
 use crate::cli::common::note;
 use crate::cli::common::open_evidence_in;
@@ -124,6 +125,9 @@ pub struct HuntArgs {
     /// Which time.
     #[command(flatten)]
     pub times: TimeArgs,
+    /// Whose events.
+    #[command(flatten)]
+    pub platform: PlatformArgs,
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = format_name())]
     pub format: String,
@@ -196,6 +200,7 @@ pub fn run_on(
         tags: args.tag.clone(),
         events: args.events,
         any_logsource: args.any_logsource,
+        no_platform: args.platform.no_platform,
         allow,
     };
     let terminal = std::io::stderr().is_terminal();
@@ -207,6 +212,10 @@ pub fn run_on(
     let report = hunt(evidence, rules, &options, &progress)?;
     for (file, why) in &report.unusable {
         note(&format!("{file}: {why}"));
+    }
+    if args.platform.no_platform {
+        // Not every format has a place for remarks.
+        report.notes.iter().filter(|text| text.starts_with("--no-platform")).for_each(|t| note(t));
     }
     let renderer = hunt_renderer(&args.format)
         .with_context(|| format!("there is no output format {:?}", args.format))?;

@@ -17,8 +17,10 @@ use crate::cli::progress::IndexProgress;
 use crate::event::time::Timestamp;
 use crate::index::build::BuildOptions;
 use crate::index::build::BuildSummary;
+use crate::index::build::KeepRaw;
 use crate::index::build::Quiet;
 use crate::index::build::build;
+use crate::index::build::memory_min;
 use crate::index::reader::IndexReader;
 use crate::ledger::partial::DERIVE_LEDGERS;
 use crate::report::sanitize;
@@ -56,15 +58,36 @@ pub struct IndexCommandArgs {
     /// Which time goes in.
     #[command(flatten)]
     pub times: TimeArgs,
-    /// Where raw lines are kept: in the index (`store`); `reference` is taken for it and says why
-    #[arg(long, value_name = "WHERE", value_parser = ["store", "reference"], default_value = "store")]
-    pub keep_raw: String,
+    /// Where raw lines are kept
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = KeepRawArg::Store)]
+    pub keep_raw: KeepRawArg,
     /// Go on indexing what grows, through rotation, until interrupted
     #[arg(long)]
     pub follow: bool,
     /// How often what is done so far becomes part of the index
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 5000, hide = true)]
     pub checkpoint_ms: u64,
+}
+
+/// Where raw lines are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum KeepRawArg {
+    /// In the index, which then needs the sources no more
+    Store,
+    /// In their sources, which must stay: the index is smaller by what bodies and wrappers take.
+    /// Who asks for these, or for whole events, waits until the lines around them are read again
+    /// (0.1 s for each run of 16 MiB; out of a container only after all that stands before them is
+    /// unpacked). The bytes read are held against their SHA-256
+    Reference,
+}
+
+impl From<KeepRawArg> for KeepRaw {
+    fn from(arg: KeepRawArg) -> KeepRaw {
+        match arg {
+            KeepRawArg::Store => KeepRaw::Store,
+            KeepRawArg::Reference => KeepRaw::Reference,
+        }
+    }
 }
 
 /// How a summary is printed.
@@ -99,6 +122,15 @@ pub fn bytes(text: &str) -> Result<u64, String> {
 /// # Errors
 /// When a path is not there or the index cannot be written.
 pub fn run(args: &IndexCommandArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let least = memory_min(args.threads);
+    if args.memory < least {
+        bail!(
+            "--memory {} bytes is too little; {} threads need at least --memory {}MiB",
+            args.memory,
+            args.threads.max(1),
+            least.div_ceil(1 << 20)
+        );
+    }
     let newest = if args.times.is_relative() { newest_indexed(args)? } else { None };
     let options = BuildOptions {
         paths: args.paths.clone(),
@@ -108,14 +140,9 @@ pub fn run(args: &IndexCommandArgs, out: &mut dyn Write) -> anyhow::Result<Exit>
         cluster: args.cluster.clone(),
         range: args.times.range(newest)?,
         checkpoint: Duration::from_millis(args.checkpoint_ms),
+        keep_raw: args.keep_raw.into(),
         derive: Some(&DERIVE_LEDGERS),
     };
-    if args.keep_raw == "reference" {
-        note(
-            "raw lines and index are one structure here (a few percent of the evidence); leaving \
-             the lines in the sources would save nothing, so they are stored",
-        );
-    }
     // Looked at before reading: what is written meanwhile is news to whoever follows.
     let seen = if args.follow { look(&options) } else { Vec::new() };
     let progress = IndexProgress::new(&args.paths);

@@ -2,11 +2,7 @@
 
 use std::io::Write;
 
-use crate::cli::command::timeline::story_format;
-use crate::cli::command::timeline::write_story;
-use crate::cli::common::IndexArgs;
-use crate::cli::common::PlatformArgs;
-use crate::cli::common::TimeArgs;
+use crate::cli::common::StoryArgs;
 use crate::cli::common::note;
 use crate::cli::common::open_evidence_in;
 use crate::cli::common::parse_query;
@@ -31,21 +27,9 @@ pub struct InvestigateArgs {
     /// Only this cluster, where the evidence holds several
     #[arg(long, value_name = "CLUSTER")]
     pub cluster: Option<String>,
-    /// Output format
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = story_format())]
-    pub format: String,
-    /// Shorten nothing on a terminal (nothing is shortened anyway)
-    #[arg(long)]
-    pub no_truncate: bool,
-    /// Which index.
+    /// How it is printed, and where it comes from.
     #[command(flatten)]
-    pub index: IndexArgs,
-    /// Which time.
-    #[command(flatten)]
-    pub times: TimeArgs,
-    /// Whose reactions.
-    #[command(flatten)]
-    pub platform: PlatformArgs,
+    pub story: StoryArgs,
 }
 
 /// Prints the story.
@@ -53,13 +37,13 @@ pub struct InvestigateArgs {
 /// # Errors
 /// When the clue is neither known nor a question, or the evidence cannot be read.
 pub fn run(args: &InvestigateArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let evidence = open_evidence_in(&args.index, args.times.zone()?)?;
-    let range = args.times.range(evidence.newest())?;
+    let evidence = open_evidence_in(&args.story.index, args.story.times.zone()?)?;
+    let range = args.story.times.range(evidence.newest())?;
     let ledgers = Ledgers::build(&*evidence)?;
     let parsed = parse_query(&args.start).map_err(|error| format!("{error:#}"));
     let options = InvestigateOptions { range, cluster: args.cluster.clone() };
     let mut story = investigate(&*evidence, &ledgers, &args.start, &parsed, &options)?;
-    if args.platform.no_platform {
+    if args.story.platform.no_platform {
         let before = story.consequences.len();
         let hidden: usize =
             story.consequences.iter().filter(|c| c.platform).map(|c| c.events.len()).sum();
@@ -68,6 +52,6 @@ pub fn run(args: &InvestigateArgs, out: &mut dyn Write) -> anyhow::Result<Exit> 
             note(&format!("--no-platform hides {hidden} events of platform identities"));
         }
     }
-    write_story(&story, &args.format, out)?;
+    args.story.print(&story, out)?;
     Ok(Exit::Found)
 }

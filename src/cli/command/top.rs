@@ -2,22 +2,17 @@
 
 use std::io::Write;
 
-use crate::cli::common::AnswerOutputArgs;
-use crate::cli::common::IndexArgs;
-use crate::cli::common::PlatformArgs;
-use crate::cli::common::TimeArgs;
+use crate::cli::common::Counted;
+use crate::cli::common::CountedArgs;
 use crate::cli::common::note;
-use crate::cli::common::open_evidence_in;
-use crate::cli::common::parse_query;
-use crate::cli::common::query_text;
 use crate::cli::common::resolve_field;
-use crate::cli::common::without_platform;
 use crate::cli::exit::Exit;
 use crate::event::field::Field;
 use crate::hunt::answer::Answer;
 use crate::hunt::answer::AnswerRow;
 use crate::hunt::answer::Cell;
 use crate::hunt::answer::Section;
+use crate::search::evidence::Evidence;
 
 /// Arguments of `top`.
 #[derive(Debug, clap::Args)]
@@ -29,9 +24,6 @@ pub struct TopArgs {
     /// Fields whose values are counted together, separated by commas
     #[arg(value_name = "FIELD[,FIELD]")]
     pub fields: String,
-    /// Which events are counted
-    #[arg(value_name = "QUERY", default_value = "*", allow_hyphen_values = true, value_parser = query_text)]
-    pub query: String,
     /// Count the different values of this field instead of events
     #[arg(long, value_name = "FIELD")]
     pub distinct: Option<String>,
@@ -44,18 +36,9 @@ pub struct TopArgs {
     /// Print how many rows there are, and nothing else
     #[arg(long)]
     pub count: bool,
-    /// Which index.
+    /// Which events, and how the counts are printed.
     #[command(flatten)]
-    pub index: IndexArgs,
-    /// Which time.
-    #[command(flatten)]
-    pub times: TimeArgs,
-    /// Whose events.
-    #[command(flatten)]
-    pub platform: PlatformArgs,
-    /// How the table is printed.
-    #[command(flatten)]
-    pub output: AnswerOutputArgs,
+    pub counted: CountedArgs,
 }
 
 /// Prints the most frequent values.
@@ -67,10 +50,7 @@ pub fn run(args: &TopArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let fields: Vec<Field> =
         names.iter().map(|name| resolve_field(name)).collect::<anyhow::Result<_>>()?;
     let distinct = args.distinct.as_deref().map(resolve_field).transpose()?;
-    let question = parse_query(&args.query)?;
-    let evidence = open_evidence_in(&args.index, args.times.zone()?)?;
-    let range = args.times.range(evidence.newest())?;
-    let question = without_platform(&*evidence, question, range, args.platform)?;
+    let Counted { evidence, question, range } = args.counted.open()?;
     let mut rows = evidence.top(&question, range, &fields, distinct.as_ref(), args.min)?;
     let n_rows = rows.len();
     if args.count {
@@ -80,7 +60,12 @@ pub fn run(args: &TopArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if args.limit > 0 {
         rows.truncate(args.limit);
     }
-    let mut columns = vec!["count".to_owned()];
+    // What is counted gives the column its name.
+    let counted = match &args.distinct {
+        Some(name) => format!("distinct_{}", name.trim()),
+        None => "count".to_owned(),
+    };
+    let mut columns = vec![counted];
     columns.extend(names.iter().map(|name| (*name).to_owned()));
     columns.extend(["first".to_owned(), "last".to_owned()]);
     let shown = rows.len();
@@ -95,8 +80,8 @@ pub fn run(args: &TopArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
         .collect();
     let section = Section { title: "top".into(), columns, rows, notes: Vec::new() };
     let answer = Answer { name: "top".into(), sections: vec![section], ..Answer::default() };
-    if shown > 0 || args.output.format != "table" {
-        args.output.print(&[answer], None, out)?;
+    if shown > 0 || args.counted.output.format != "table" {
+        args.counted.output.print(&[answer], None, out)?;
     }
     out.flush()?;
     if shown < n_rows {

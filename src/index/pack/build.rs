@@ -193,6 +193,12 @@ impl PackBuilder {
         self.places.get(event as usize).copied().unwrap_or(nowhere)
     }
 
+    /// Begins another run of bytes: what is enclosed there is not enclosed by what was before, even
+    /// where it stands at the same place in memory.
+    pub fn begin_piece(&mut self) {
+        self.last_raw = (0, 0);
+    }
+
     /// Forgets all events but keeps the memory for the next pack.
     pub fn clear(&mut self) {
         self.templates.clear();

@@ -4,10 +4,15 @@
 //! columns warm.  What is derived is one more frame: summed, verified and dropped with its pack.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::index::pack::build::PackBuilder;
 use crate::index::pack::finish::PackBytes;
-use crate::index::pack::finish::seal;
+use crate::index::pack::frames::seal;
+use crate::index::pack::left_out::About;
+use crate::index::pack::left_out::LeftOut;
+use crate::index::pack::left_out::MadeFrames;
+use crate::index::pack::left_out::PieceRow;
 use crate::index::pack::made::Made;
 use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
@@ -22,17 +27,36 @@ pub trait Derive: Sync + std::fmt::Debug {
     fn derive(&self, pack: &Pack) -> Result<Vec<u8>, Damage>;
 }
 
+/// Frames that are left out of a pack that is just being made.
+#[derive(Debug)]
+struct AtHand(Arc<MadeFrames>);
+
+impl LeftOut for AtHand {
+    fn frames(
+        &self,
+        _sum: u64,
+        _about: &dyn Fn() -> Result<About, Damage>,
+    ) -> Result<Arc<MadeFrames>, String> {
+        Ok(Arc::clone(&self.0))
+    }
+}
+
 impl PackBuilder {
-    /// Writes the pack with what `derive` makes of it.
+    /// Writes the pack with what `derive` makes of it, as [`Self::finish_referring`] does where
+    /// there are `pieces`.
     ///
     /// # Errors
     /// When zstd fails.
     pub fn finish_with(
         &mut self,
         derive: &dyn Derive,
+        pieces: Option<&[PieceRow]>,
         writer: &mut FrameWriter,
     ) -> std::io::Result<PackBytes> {
-        let mut pack = self.finish(writer)?;
+        let mut pack = match pieces {
+            Some(pieces) => self.finish_referring(pieces, writer)?,
+            None => self.finish(writer)?,
+        };
         let mut next: HashMap<u8, u32> = HashMap::new();
         let places = self.columns.iter().map(|column| {
             let next = next.entry(column.section.0).or_default();
@@ -43,6 +67,8 @@ impl PackBuilder {
         let made = Made { templates: std::mem::take(&mut self.templates), places };
         let wrong = |damage: Damage| std::io::Error::other(damage.what);
         let view = Pack::of_made(std::mem::take(&mut pack.bytes), made).map_err(wrong)?;
+        let view =
+            view.with_left_out(Arc::new(AtHand(Arc::new(std::mem::take(&mut pack.left_out)))));
         let derived = derive.derive(&view);
         let mut footer = view.footer.clone();
         let gone = || std::io::Error::other("a pack that was just made is gone");

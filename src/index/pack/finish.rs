@@ -16,20 +16,24 @@ use crate::index::pack::filter::PathFact;
 use crate::index::pack::filter::path_key;
 use crate::index::pack::filter::word_key;
 use crate::index::pack::filter::write_filter;
+use crate::index::pack::frames::Frames;
+use crate::index::pack::frames::Writing;
+use crate::index::pack::frames::seal;
 use crate::index::pack::layout::ColumnRow;
 use crate::index::pack::layout::Footer;
-use crate::index::pack::layout::MAGIC;
 use crate::index::pack::layout::NO_FRAME;
 use crate::index::pack::layout::NO_SECTION;
 use crate::index::pack::layout::SectionFrames;
 use crate::index::pack::layout::places;
+use crate::index::pack::left_out::MadeFrames;
+use crate::index::pack::left_out::PieceRow;
+use crate::index::pack::left_out::write_pieces;
 use crate::index::pack::section::ENVELOPE;
 use crate::index::pack::section::N_SECTIONS;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::Known;
 use crate::index::pack::shape::ValueKind;
-use crate::index::pack::wire::FrameRef;
 use crate::index::pack::wire::FrameWriter;
 use crate::index::pack::wire::put;
 use crate::index::pack::wire::put_bytes;
@@ -48,32 +52,16 @@ const COLD_IDS_FRAME: usize = 64 << 10;
 pub struct PackBytes {
     /// What is appended to a pack file.
     pub bytes: Vec<u8>,
+    /// What is left out of it.
+    pub left_out: MadeFrames,
     /// Events in it.
     pub n_events: u32,
+    /// Bytes of their texts.
+    pub event_bytes: u64,
     /// Time of the earliest and latest event that has one.
     pub span: Option<(Timestamp, Timestamp)>,
     /// Whether some event has no time.
     pub some_without_time: bool,
-}
-
-/// Frames as they are written.
-struct Frames<'w> {
-    out: Vec<u8>,
-    table: Vec<FrameRef>,
-    writer: &'w mut FrameWriter,
-}
-
-impl Frames<'_> {
-    fn add(&mut self, plain: &[u8]) -> std::io::Result<u32> {
-        let frame = self.writer.write(&mut self.out, plain)?;
-        self.table.push(frame);
-        Ok(self.table.len() as u32 - 1)
-    }
-
-    /// Adds a frame unless there is nothing to say.
-    fn add_some(&mut self, plain: &[u8], any: bool) -> std::io::Result<u32> {
-        if any { self.add(plain) } else { Ok(NO_FRAME) }
-    }
 }
 
 /// A frame that several columns share until it is full.
@@ -81,6 +69,7 @@ impl Frames<'_> {
 struct Shared {
     bytes: Vec<u8>,
     rows: Vec<usize>,
+    cold: bool,
 }
 
 impl PackBuilder {
@@ -89,9 +78,38 @@ impl PackBuilder {
     /// # Errors
     /// When zstd fails.
     pub fn finish(&self, writer: &mut FrameWriter) -> std::io::Result<PackBytes> {
-        let mut frames = Frames { out: Vec::new(), table: Vec::new(), writer };
-        let rows = self.write_columns(&mut frames)?;
-        let sections = self.write_sections(&rows, &mut frames)?;
+        self.write(Frames::new(Writing::Stored(writer)), None)
+    }
+
+    /// Writes the pack without what can be made again from the lines, which stand in `pieces`.
+    ///
+    /// # Errors
+    /// When zstd fails.
+    pub fn finish_referring(
+        &self,
+        pieces: &[PieceRow],
+        writer: &mut FrameWriter,
+    ) -> std::io::Result<PackBytes> {
+        self.write(Frames::new(Writing::Referring(writer, MadeFrames::new())), Some(pieces))
+    }
+
+    /// Makes the frames that [`Self::finish_referring`] leaves out.
+    ///
+    /// # Errors
+    /// None in practice; those of writing frames.
+    pub fn left_out(&self) -> std::io::Result<MadeFrames> {
+        let mut frames = Frames::new(Writing::Again(MadeFrames::new()));
+        self.write_frames(&mut frames)?;
+        Ok(match frames.writing {
+            Writing::Again(made) => made,
+            _ => MadeFrames::new(),
+        })
+    }
+
+    /// Writes all frames that are made of events; what comes behind them is not set yet.
+    fn write_frames(&self, frames: &mut Frames<'_>) -> std::io::Result<Footer> {
+        let rows = self.write_columns(frames)?;
+        let sections = self.write_sections(&rows, frames)?;
         let mut plain = Vec::new();
         self.write_meta(&mut plain);
         let meta = frames.add(&plain)?;
@@ -104,27 +122,18 @@ impl PackBuilder {
         plain.clear();
         put(&mut plain, self.raws.len() as u64);
         self.raws.iter().for_each(|raw| put_bytes(&mut plain, raw));
-        let raws = frames.add_some(&plain, !self.raws.is_empty())?;
+        let raws = frames.add_some_cold(&plain, !self.raws.is_empty())?;
         plain.clear();
         self.write_odd_times(&mut plain);
         let odd_times = frames.add_some(&plain, !self.odd_times.is_empty())?;
         plain.clear();
-        put(&mut plain, self.whole.len() as u64);
-        for (event, text, envelope) in &self.whole {
-            put(&mut plain, u64::from(*event));
-            put_bytes(&mut plain, text);
-            put(&mut plain, u64::from(envelope.is_some()));
-            put_bytes(&mut plain, envelope.as_deref().unwrap_or_default());
-        }
+        self.write_whole(&mut plain);
+        // Every question is put to these, so they are not left out.
         let whole = frames.add_some(&plain, !self.whole.is_empty())?;
         plain.clear();
         write_identities(&self.identities, &mut plain);
         let identities = frames.add(&plain)?;
-        let filter_offset = frames.out.len() as u64;
-        let mut keys = self.filter_keys();
-        let (filter_descriptor, filter_fingerprints) = write_filter(&mut keys, &mut frames.out);
-        let filter = frames.out.get(filter_offset as usize..).unwrap_or_default();
-        let footer = Footer {
+        Ok(Footer {
             n_events: self.len() as u32,
             event_bytes: self.event_bytes,
             sections,
@@ -135,19 +144,60 @@ impl PackBuilder {
             odd_times,
             whole,
             identities,
-            filter_offset,
-            filter_descriptor,
-            filter_fingerprints,
-            filter_sum: xxhash_rust::xxh3::xxh3_64(filter),
-            frames: std::mem::take(&mut frames.table),
+            pieces: NO_FRAME,
             derived: NO_FRAME,
-        };
+            filter_offset: 0,
+            filter_descriptor: 0,
+            filter_fingerprints: 0,
+            filter_sum: 0,
+            frames: Vec::new(),
+        })
+    }
+
+    fn write_whole(&self, plain: &mut Vec<u8>) {
+        put(plain, self.whole.len() as u64);
+        for (event, text, envelope) in &self.whole {
+            put(plain, u64::from(*event));
+            put_bytes(plain, text);
+            put(plain, u64::from(envelope.is_some()));
+            put_bytes(plain, envelope.as_deref().unwrap_or_default());
+        }
+    }
+
+    fn write(
+        &self,
+        mut frames: Frames<'_>,
+        pieces: Option<&[PieceRow]>,
+    ) -> std::io::Result<PackBytes> {
+        let mut footer = self.write_frames(&mut frames)?;
+        if let Some(pieces) = pieces {
+            let mut plain = Vec::new();
+            write_pieces(pieces, &mut plain);
+            footer.pieces = frames.add(&plain)?;
+        }
+        footer.filter_offset = frames.out.len() as u64;
+        let mut keys = self.filter_keys();
+        let (descriptor, fingerprints) = write_filter(&mut keys, &mut frames.out);
+        let filter = frames.out.get(footer.filter_offset as usize..).unwrap_or_default();
+        footer.filter_sum = xxhash_rust::xxh3::xxh3_64(filter);
+        (footer.filter_descriptor, footer.filter_fingerprints) = (descriptor, fingerprints);
+        footer.frames = std::mem::take(&mut frames.table);
         let mut bytes = frames.out;
-        seal(&footer, &mut bytes, frames.writer)?;
+        let mut left_out = MadeFrames::new();
+        match frames.writing {
+            Writing::Stored(writer) => seal(&footer, &mut bytes, writer)?,
+            Writing::Referring(writer, made) => {
+                left_out = made;
+                seal(&footer, &mut bytes, writer)?;
+            }
+            Writing::Again(made) => left_out = made,
+        }
         let known = || self.times.iter().flatten();
         Ok(PackBytes {
             bytes,
+            left_out,
             n_events: self.len() as u32,
+            event_bytes: self.event_bytes,
             span: known().min().copied().zip(known().max().copied()),
             some_without_time: self.times.iter().any(Option::is_none),
         })
@@ -171,6 +221,12 @@ impl PackBuilder {
         for at in order {
             let Some(column) = self.columns.get(at) else { continue };
             let cold = is_cold(column.section);
+            if cold && !dicts.cold {
+                // Frames that can be left out hold nothing else.
+                close(&mut dicts, frames, &mut rows, |row| &mut row.dict.0)?;
+                close(&mut ids, frames, &mut rows, |row| &mut row.ids.0)?;
+                (dicts.cold, ids.cold) = (true, true);
+            }
             let dict_offset = dicts.bytes.len();
             let values: Vec<&[u8]> =
                 column.entries.iter().map(|entry| self.value(*entry)).collect();
@@ -224,12 +280,16 @@ impl PackBuilder {
             plain.clear();
             own().for_each(|t| put(&mut plain, t.skeleton.len() as u64));
             own().for_each(|t| plain.extend_from_slice(&t.skeleton));
-            section.skeletons = frames.add(&plain)?;
+            let cold = is_cold(SectionId(number as u8));
+            let add = |frames: &mut Frames<'_>, plain: &[u8]| {
+                if cold { frames.add_cold(plain) } else { frames.add(plain) }
+            };
+            section.skeletons = add(frames, &plain)?;
             plain.clear();
             if let Some(ids) = self.template_of.get(number) {
                 write_template_ids(ids, n_templates, &mut plain);
             }
-            section.templates = frames.add(&plain)?;
+            section.templates = add(frames, &plain)?;
             plain.clear();
             let base = SECTIONS.get(number).and_then(|s| s.path).unwrap_or_default().len();
             let own: Vec<&ColumnRow> = self
@@ -241,8 +301,8 @@ impl PackBuilder {
                 .collect();
             put(&mut plain, own.len() as u64);
             own.iter().for_each(|row| row.put(base, &mut plain));
-            section.directory = frames.add(&plain)?;
-            if !is_cold(SectionId(number as u8)) {
+            section.directory = add(frames, &plain)?;
+            if !cold {
                 plain.clear();
                 self.write_links(number, &mut plain);
                 section.links = frames.add(&plain)? + 1;
@@ -330,23 +390,6 @@ impl PackBuilder {
     }
 }
 
-/// Appends the footer and what finds it.
-pub(super) fn seal(
-    footer: &Footer,
-    bytes: &mut Vec<u8>,
-    writer: &mut FrameWriter,
-) -> std::io::Result<()> {
-    let mut text = Vec::new();
-    footer.put(&mut text);
-    let end = writer.write(bytes, &text)?;
-    bytes.extend_from_slice(&end.offset.to_le_bytes());
-    bytes.extend_from_slice(&end.stored.to_le_bytes());
-    bytes.extend_from_slice(&end.plain.to_le_bytes());
-    bytes.extend_from_slice(&end.sum.to_le_bytes());
-    bytes.extend_from_slice(MAGIC);
-    Ok(())
-}
-
 fn close(
     shared: &mut Shared,
     frames: &mut Frames<'_>,
@@ -356,7 +399,8 @@ fn close(
     if shared.rows.is_empty() {
         return Ok(());
     }
-    let frame = frames.add(&shared.bytes)?;
+    let frame =
+        if shared.cold { frames.add_cold(&shared.bytes)? } else { frames.add(&shared.bytes)? };
     for at in shared.rows.drain(..) {
         if let Some(Some(row)) = rows.get_mut(at) {
             *slot(row) = frame;

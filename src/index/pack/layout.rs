@@ -63,6 +63,8 @@ pub struct Footer {
     pub whole: u32,
     /// What each event is, for finding duplicates.
     pub identities: u32,
+    /// Runs of bytes the events stand in, where frames are left out; else [`NO_FRAME`].
+    pub pieces: u32,
     /// Where the filter stands.
     pub filter_offset: u64,
     /// Length of its descriptor.
@@ -111,6 +113,9 @@ impl Footer {
             frame.put(out);
         }
         put(out, u64::from(self.derived.wrapping_add(1)));
+        if self.pieces != NO_FRAME {
+            put(out, u64::from(self.pieces));
+        }
     }
 
     /// Reads the footer.
@@ -144,6 +149,7 @@ impl Footer {
         // The footer of a pack from before anything was derived ends here.
         let derived =
             if cursor.is_done() { NO_FRAME } else { number(&mut cursor)?.wrapping_sub(1) };
+        let pieces = if cursor.is_done() { NO_FRAME } else { number(&mut cursor)? };
         Ok(Footer {
             n_events,
             event_bytes,
@@ -155,6 +161,7 @@ impl Footer {
             odd_times,
             whole,
             identities,
+            pieces,
             filter_offset,
             filter_descriptor,
             filter_fingerprints,

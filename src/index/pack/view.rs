@@ -25,6 +25,11 @@ use crate::index::pack::layout::NO_SECTION;
 use crate::index::pack::layout::TRAILER_LEN;
 use crate::index::pack::layout::number;
 use crate::index::pack::layout::places;
+use crate::index::pack::left_out::About;
+use crate::index::pack::left_out::LeftOut;
+use crate::index::pack::left_out::PieceRow;
+use crate::index::pack::left_out::UNREADABLE;
+use crate::index::pack::left_out::read_pieces;
 use crate::index::pack::made::Made;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
@@ -130,6 +135,17 @@ impl MetaColumn {
     }
 }
 
+/// What stands around an event in its record.
+#[derive(Debug)]
+pub enum Around {
+    /// The event is the record.
+    Nothing,
+    /// This before it and that behind it.
+    Little(Vec<u8>, Vec<u8>),
+    /// The record is one of these texts.
+    Text(Arc<Vec<Vec<u8>>>, usize),
+}
+
 /// The numbers of a column and where each event's start.
 #[derive(Debug)]
 pub struct Ids {
@@ -189,8 +205,14 @@ pub struct Pack {
     made: Option<Made>,
     /// What the footer says.
     pub footer: Footer,
+    /// Checksum of the footer: tells packs apart.
+    pub sum: u64,
     cache: Mutex<Cache>,
     held: AtomicUsize,
+    /// Makes frames again that the pack leaves out.
+    left_out: Option<Arc<dyn LeftOut>>,
+    /// Why it could not, the last time.
+    why: Mutex<Option<String>>,
 }
 
 impl From<Short> for Damage {
@@ -253,7 +275,71 @@ impl Pack {
             sum: word(16, 8),
         };
         let footer = Footer::get(&read_frame(bytes, &frame)?)?;
-        Ok(Pack { bytes: own, made, footer, cache: Mutex::default(), held: AtomicUsize::new(0) })
+        Ok(Pack {
+            bytes: own,
+            made,
+            footer,
+            sum: frame.sum,
+            cache: Mutex::default(),
+            held: AtomicUsize::new(0),
+            left_out: None,
+            why: Mutex::default(),
+        })
+    }
+
+    /// Names who makes frames again that the pack leaves out.
+    #[must_use]
+    pub fn with_left_out(mut self, left_out: Arc<dyn LeftOut>) -> Pack {
+        self.left_out = Some(left_out);
+        self
+    }
+
+    /// Says whether the pack leaves lines in their sources.
+    pub fn refers(&self) -> bool {
+        self.footer.pieces != NO_FRAME
+    }
+
+    /// Returns the runs of bytes the events stand in; none where nothing is left out.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn pieces(&self) -> Result<Vec<PieceRow>> {
+        if self.refers() { Ok(read_pieces(&self.frame(self.footer.pieces)?)?) } else { Ok(vec![]) }
+    }
+
+    /// Says why lines that were left in their source could not be read, the last time.
+    pub fn why_left_out(&self) -> String {
+        let why = self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        why.clone().unwrap_or_else(|| UNREADABLE.to_owned())
+    }
+
+    /// Says what the frames that are left out are made of.
+    fn about(&self) -> Result<About> {
+        let frames = (0_u32..).zip(&self.footer.frames);
+        let left_out = frames.filter(|(_, f)| f.is_left_out()).map(|(number, f)| (number, *f));
+        let frames = left_out.collect();
+        Ok(About { pieces: self.pieces()?, places: self.places()?, times: self.times()?, frames })
+    }
+
+    /// Returns a frame that is made again from the lines of the pack.
+    fn left_out_frame(&self, number: u32, frame: &FrameRef) -> Result<Vec<u8>> {
+        let made = match &self.left_out {
+            Some(left_out) => left_out.frames(self.sum, &|| self.about()),
+            None => Err(UNREADABLE.to_owned()),
+        };
+        match made {
+            Ok(made) => match made.get(&number).filter(|plain| frame.fits(plain)) {
+                Some(plain) => Ok(plain.clone()),
+                None => Err(Damage {
+                    offset: 0,
+                    what: "a frame that was left out comes out differently",
+                }),
+            },
+            Err(why) => {
+                *self.why.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(why);
+                Err(Damage { offset: 0, what: UNREADABLE })
+            }
+        }
     }
 
     /// Returns the number of events.
@@ -318,6 +404,9 @@ impl Pack {
             .frames
             .get(number as usize)
             .ok_or(Damage { offset: 0, what: "a frame that is not there" })?;
+        if frame.is_left_out() {
+            return self.left_out_frame(number, frame);
+        }
         read_frame(self.bytes(), frame)
     }
 
@@ -817,20 +906,29 @@ impl Pack {
     /// # Errors
     /// On damage.
     pub fn enclosing(&self, event: usize, text: &[u8]) -> Result<Vec<u8>> {
+        match self.around(event)? {
+            Around::Nothing => Ok(text.to_vec()),
+            Around::Little(prefix, suffix) => Ok([prefix.as_slice(), text, &suffix].concat()),
+            Around::Text(raws, at) => raws.get(at).cloned().ok_or_else(|| Short.into()),
+        }
+    }
+
+    /// Returns what stands around an event in its record.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn around(&self, event: usize) -> Result<Around> {
         if self.footer.raw_of == NO_FRAME {
-            return Ok(text.to_vec());
+            return Ok(Around::Nothing);
         }
         match self.raw_of()?.get(event).copied().unwrap_or_default() {
-            0 => Ok(text.to_vec()),
+            0 => Ok(Around::Nothing),
             1 => {
                 let meta = self.meta()?;
                 let [.., prefix, suffix] = &*meta;
-                Ok([prefix.value(event), text, suffix.value(event)].concat())
+                Ok(Around::Little(prefix.value(event).to_vec(), suffix.value(event).to_vec()))
             }
-            other => {
-                let raws = self.raws()?;
-                raws.get(other as usize - 2).cloned().ok_or_else(|| Short.into())
-            }
+            other => Ok(Around::Text(self.raws()?, other as usize - 2)),
         }
     }
 

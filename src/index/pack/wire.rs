@@ -124,6 +124,26 @@ pub struct FrameRef {
 }
 
 impl FrameRef {
+    /// Stands for a frame that is not stored: it is made again from the lines of the pack.
+    ///
+    /// # Errors
+    /// When the frame is 4 GiB or more.
+    pub fn left_out(offset: usize, plain: &[u8]) -> std::io::Result<FrameRef> {
+        let too_long = |_| std::io::Error::other("a frame of 4 GiB or more");
+        let len = u32::try_from(plain.len()).map_err(too_long)?;
+        Ok(FrameRef { offset: offset as u64, stored: 0, plain: len, sum: xxh3_64(plain) })
+    }
+
+    /// Says whether the frame is not stored.
+    pub fn is_left_out(&self) -> bool {
+        self.stored == 0 && self.plain > 0
+    }
+
+    /// Says whether these are the bytes that were left out.
+    pub fn fits(&self, plain: &[u8]) -> bool {
+        plain.len() == self.plain as usize && xxh3_64(plain) == self.sum
+    }
+
     /// Appends the reference.
     pub fn put(&self, out: &mut Vec<u8>) {
         put(out, self.offset);
