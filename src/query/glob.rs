@@ -60,6 +60,26 @@ impl CompiledGlob {
         }
     }
 
+    /// Returns a regex (over bytes) that finds every ASCII text that fits; `None` where the pattern
+    /// itself is not ASCII.
+    pub fn ascii_pattern(&self) -> Option<String> {
+        let mut out = String::from(if self.cased { r"\A" } else { r"(?i-u)\A" });
+        for (number, run) in self.runs.iter().enumerate() {
+            if number > 0 {
+                out.push_str("(?s-u:.)*");
+            }
+            for atom in run {
+                match atom {
+                    Atom::Text(text) if text.is_ascii() => out.push_str(&regex::escape(text)),
+                    Atom::Text(_) => return None,
+                    Atom::AnyOne => out.push_str("(?s-u:.)"),
+                }
+            }
+        }
+        out.push_str(r"\z");
+        Some(out)
+    }
+
     /// Says whether case counts.
     pub fn is_cased(&self) -> bool {
         self.cased

@@ -144,6 +144,22 @@ impl CompiledTest {
         }
     }
 
+    /// Returns a regex (over bytes) found in every ASCII text that passes; `None` where there is
+    /// none worth asking.
+    pub fn ascii_pattern(&self) -> Option<String> {
+        match &self.0 {
+            Judge::Folded(folded) if folded.is_ascii() => {
+                Some(format!(r"\A(?i-u:{})\z", regex::escape(folded)))
+            }
+            Judge::Exact(exact) if exact.is_ascii() => {
+                Some(format!(r"\A{}\z", regex::escape(exact)))
+            }
+            Judge::Glob(glob) => glob.ascii_pattern(),
+            Judge::Regex(regex) => Some(regex.as_str().to_owned()),
+            _ => None,
+        }
+    }
+
     /// Says whether case is lost on the test: it judges a text and its fold alike.
     pub fn ignores_case(&self) -> bool {
         match &self.0 {

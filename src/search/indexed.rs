@@ -37,6 +37,7 @@ use crate::search::pack_counts::PackCounts;
 use crate::search::pack_counts::Seed;
 use crate::search::pack_counts::merge_counts;
 use crate::search::pack_counts::read_counts;
+use crate::search::pack_eval::BatchOfPack;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::judge;
 use crate::search::pack_eval::matching;
@@ -50,6 +51,7 @@ use crate::search::pack_top::by_numbers;
 use crate::search::pack_top::merge_numbers;
 use crate::search::pack_top::top_of_pack;
 use crate::search::pack_values::values;
+use crate::search::pattern_sets::PatternSets;
 use crate::search::question::Question;
 use crate::search::question::Sharing;
 use crate::search::scan::NO_BODIES;
@@ -450,13 +452,14 @@ impl Evidence for Searcher {
             .map(|ast| Question::of_batch(ast, options.range, self.zone, &mut sharing))
             .collect::<Result<_, _>>()
             .map_err(|error| SearchError::Question(error.to_string()))?;
+        let sets = PatternSets::of(&ready);
         let packs = self.packs_of(options.range);
         // Every pack is asked everything while its columns are at hand.
         let answers: Vec<Vec<Vec<Candidate>>> = packs
             .par_iter()
             .map(|number| {
                 let scope = self.pack(*number)?;
-                let mut shared = vec![None; sharing.len()];
+                let mut shared = BatchOfPack::new(&sets);
                 ready
                     .iter()
                     .map(|question| {

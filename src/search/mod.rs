@@ -15,6 +15,7 @@ pub mod pack_numbers;
 pub mod pack_top;
 pub mod pack_values;
 pub mod pack_words;
+pub mod pattern_sets;
 pub mod question;
 pub mod scan;
 pub mod scan_paths;

@@ -38,6 +38,8 @@ use crate::query::matcher::field_values;
 use crate::search::bits::Bits;
 use crate::search::evidence::EventId;
 use crate::search::pack_words::events_with_words;
+use crate::search::pattern_sets::PatternSets;
+use crate::search::pattern_sets::Suspects;
 use crate::search::question::Node;
 use crate::search::question::Question;
 use crate::search::question::ValueTest;
@@ -78,18 +80,35 @@ impl PackScope<'_> {
 /// # Errors
 /// On damage.
 pub fn matching(scope: PackScope<'_>, question: &Question) -> Result<Bits> {
-    matching_shared(scope, question, &mut Vec::new())
+    matching_shared(scope, question, &mut BatchOfPack::default())
 }
 
-/// The same for one question of a batch: `shared` holds what conditions were answered already for
-/// this pack, by their number.
+/// What the questions of a batch share about one pack.
+#[derive(Debug, Default)]
+pub struct BatchOfPack<'s> {
+    /// Tests that are put to values together.
+    sets: Option<&'s PatternSets>,
+    /// What conditions were answered already, by their number.
+    answered: Vec<Option<Bits>>,
+    /// What the sets said of columns, by section and column.
+    suspects: HashMap<(u8, u32), Arc<Suspects>>,
+}
+
+impl<'s> BatchOfPack<'s> {
+    /// Nothing is known of the pack yet.
+    pub fn new(sets: &'s PatternSets) -> BatchOfPack<'s> {
+        BatchOfPack { sets: Some(sets), ..BatchOfPack::default() }
+    }
+}
+
+/// The same for one question of a batch.
 ///
 /// # Errors
 /// On damage.
 pub fn matching_shared(
     scope: PackScope<'_>,
     question: &Question,
-    shared: &mut Vec<Option<Bits>>,
+    batch: &mut BatchOfPack<'_>,
 ) -> Result<Bits> {
     let pack = scope.pack;
     let mut mask = Bits::all(pack.len());
@@ -113,7 +132,7 @@ pub fn matching_shared(
         _ => question.may_match(&pack.filter()?),
     };
     let mut bits = if columns_can {
-        let mut eval = Eval { scope, zone: question.zone, shared };
+        let mut eval = Eval { scope, zone: question.zone, batch };
         eval.node(&question.root, &mask)?
     } else {
         Bits::none(pack.len())
@@ -265,13 +284,13 @@ pub fn sections_of(path: &str) -> impl Iterator<Item = SectionId> + '_ {
 /// So few events are judged by their text rather than searched for among all values.
 const FEW: u64 = 24;
 
-struct Eval<'p, 's> {
+struct Eval<'p, 'b, 's> {
     scope: PackScope<'p>,
     zone: Zone,
-    shared: &'s mut Vec<Option<Bits>>,
+    batch: &'b mut BatchOfPack<'s>,
 }
 
-impl Eval<'_, '_> {
+impl Eval<'_, '_, '_> {
     fn pack(&self) -> &Pack {
         self.scope.pack
     }
@@ -332,16 +351,28 @@ impl Eval<'_, '_> {
             Node::Flag(test) => self.flag(test)?,
             Node::Words(_, matcher) if mask.count() <= FEW => self.judged(mask.clone(), matcher)?,
             Node::Words(test, _) => events_with_words(self.scope.pack, test)?,
+            Node::AnyWords(_, matcher) if mask.count() <= FEW => {
+                self.judged(mask.clone(), matcher)?
+            }
+            Node::AnyWords(tests, _) => {
+                let mut any = Bits::none(n);
+                let filter = self.pack().filter()?;
+                for test in tests.iter().filter(|test| test.may_stand(&filter)) {
+                    any.or(&events_with_words(self.scope.pack, test)?);
+                }
+                any
+            }
             Node::Shared(number, inner) => {
                 let number = *number as usize;
-                if let Some(Some(bits)) = self.shared.get(number) {
+                if let Some(Some(bits)) = self.batch.answered.get(number) {
                     return Ok(bits.clone());
                 }
                 let bits = self.node(inner, &Bits::all(n))?;
-                if self.shared.len() <= number {
-                    self.shared.resize(number + 1, None);
+                let answered = &mut self.batch.answered;
+                if answered.len() <= number {
+                    answered.resize(number + 1, None);
                 }
-                if let Some(slot) = self.shared.get_mut(number) {
+                if let Some(slot) = answered.get_mut(number) {
                     *slot = Some(bits.clone());
                 }
                 bits
@@ -355,14 +386,14 @@ impl Eval<'_, '_> {
     }
 
     /// Adds the events that have a passing value at a path.
-    fn leaf(&self, path: &str, test: &ValueTest, bits: &mut Bits) -> Result<()> {
+    fn leaf(&mut self, path: &str, test: &ValueTest, bits: &mut Bits) -> Result<()> {
         for section in sections_of(path) {
             if !self.pack().has_section(section) {
                 continue;
             }
             let directory = self.pack().directory(section)?;
             for column in directory.at(path) {
-                let accepted = self.accepted(section, *column, test)?;
+                let accepted = self.accepted(path, section, *column, test)?;
                 add_accepted(self.pack(), section, *column, &accepted, bits)?;
             }
         }
@@ -377,18 +408,39 @@ impl Eval<'_, '_> {
         Ok(())
     }
 
-    /// Says of each different value of a column whether it passes.
-    fn accepted(&self, section: SectionId, column: u32, test: &ValueTest) -> Result<Vec<bool>> {
-        let dict = self.pack().dict(section, column)?;
-        Ok((0..dict.len() as u32)
-            .map(|id| {
-                let value = dict.get(id);
-                match std::str::from_utf8(&value) {
-                    Ok(text) if memchr::memchr(b'\\', &value).is_none() => test.test.accepts(text),
-                    _ => test.test.accepts(&crate::event::json::decode(&value, true)),
-                }
-            })
-            .collect())
+    /// Says of each different value of a column whether it passes; empty where none does.
+    fn accepted(
+        &mut self,
+        path: &str,
+        section: SectionId,
+        column: u32,
+        test: &ValueTest,
+    ) -> Result<Vec<bool>> {
+        let dict = self.scope.pack.dict(section, column)?;
+        let passes = |id: u32| {
+            let value = dict.get(id);
+            match std::str::from_utf8(&value) {
+                Ok(text) if memchr::memchr(b'\\', &value).is_none() => test.test.accepts(text),
+                _ => test.test.accepts(&crate::event::json::decode(&value, true)),
+            }
+        };
+        let of_set = self.batch.sets.zip(test.pattern.as_deref());
+        let Some((set, number)) = of_set.and_then(|(sets, pattern)| sets.find(path, pattern))
+        else {
+            return Ok((0..dict.len() as u32).map(passes).collect());
+        };
+        let suspects = self.batch.suspects.entry((section.0, column));
+        let suspects = suspects.or_insert_with(|| Arc::new(set.suspects(&dict)));
+        let mut accepted = Vec::new();
+        for id in suspects.of(number).filter(|id| passes(*id)) {
+            if accepted.is_empty() {
+                accepted.resize(dict.len(), false);
+            }
+            if let Some(slot) = accepted.get_mut(id as usize) {
+                *slot = true;
+            }
+        }
+        Ok(accepted)
     }
 
     /// Adds the events whose skeleton has `true` or `false` at a path where that is accepted.
@@ -442,7 +494,7 @@ impl Eval<'_, '_> {
     }
 
     /// Events whose first path with any leaf has a passing value.
-    fn first_of(&self, paths: &[String], test: &ValueTest, namespace: bool) -> Result<Bits> {
+    fn first_of(&mut self, paths: &[String], test: &ValueTest, namespace: bool) -> Result<Bits> {
         let n = self.pack().len();
         let (mut bits, mut open) = (Bits::none(n), Bits::all(n));
         for (at, path) in paths.iter().enumerate() {
@@ -488,7 +540,7 @@ impl Eval<'_, '_> {
     }
 
     /// The last source address; whatever is not a plain list of strings is judged.
-    fn peer(&self, test: &ValueTest) -> Result<Bits> {
+    fn peer(&mut self, test: &ValueTest) -> Result<Bits> {
         let n = self.pack().len();
         let mut bits = Bits::none(n);
         let own = SectionId(4);
@@ -518,7 +570,7 @@ impl Eval<'_, '_> {
                 if !string {
                     continue;
                 }
-                let accepted = self.accepted(own, *column, test)?;
+                let accepted = self.accepted("sourceIPs", own, *column, test)?;
                 self.pack().occurrences(own, *column, |event, id| {
                     if accepted.get(id as usize).copied().unwrap_or_default() {
                         bits.set(event);

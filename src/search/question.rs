@@ -49,6 +49,8 @@ pub struct ValueTest {
     pub accepts_true: bool,
     /// See `accepts_true`.
     pub accepts_false: bool,
+    /// See [`CompiledTest::ascii_pattern`].
+    pub pattern: Option<String>,
     /// Words every passing value holds, hashed; what a pack lacks cannot pass.
     keys: Vec<u64>,
 }
@@ -101,6 +103,11 @@ impl WordTest {
         let whole = needle.as_ref().is_some_and(|(_, whole)| *whole);
         WordTest { words, keys, needle: needle.map(|(text, _)| text), whole }
     }
+
+    /// Says whether a pack can hold the words.
+    pub fn may_stand(&self, filter: &WordFilter<'_>) -> bool {
+        self.keys.iter().all(|key| filter.may_hold(*key))
+    }
 }
 
 /// One condition.
@@ -144,6 +151,8 @@ pub enum Node {
     Flag(ValueTest),
     /// The words stand somewhere.
     Words(WordTest, Box<Matcher>),
+    /// Any of these words stand somewhere; few events are judged once for all.
+    AnyWords(Vec<WordTest>, Box<Matcher>),
     /// Candidates of the first are judged one by one.
     Judged(Box<Node>, Box<Matcher>),
     /// A condition that several questions of a batch share, by its number in the batch.
@@ -216,7 +225,25 @@ fn node(ast: &QueryAst, zone: Zone, mut sharing: Option<&mut Sharing>) -> Result
     Ok(match ast {
         QueryAst::All => Node::All,
         QueryAst::And(parts) => Node::And(all(parts)?),
-        QueryAst::Or(parts) => Node::Or(all(parts)?),
+        QueryAst::Or(parts) => {
+            let is_words = |part: &&QueryAst| matches!(part, QueryAst::Words(_));
+            let (words, others): (Vec<&QueryAst>, Vec<&QueryAst>) =
+                parts.iter().partition(is_words);
+            if words.len() < 2 {
+                return Ok(Node::Or(all(parts)?));
+            }
+            let words: Vec<QueryAst> = words.into_iter().cloned().collect();
+            let others: Vec<QueryAst> = others.into_iter().cloned().collect();
+            let tests = words.iter().filter_map(|part| match part {
+                QueryAst::Words(patterns) => Some(WordTest::new(patterns)),
+                _ => None,
+            });
+            let tests = tests.collect();
+            let matcher = Matcher::compile(&QueryAst::Or(words), &MatchOptions { zone })?;
+            let mut nodes = all(&others)?;
+            nodes.push(Node::AnyWords(tests, Box::new(matcher)));
+            Node::Or(nodes)
+        }
         QueryAst::Not(inner) => Node::Not(Box::new(node(inner, zone, sharing)?)),
         QueryAst::Field { field, test } => {
             let own = field_node(field, test, ast, zone)?;
@@ -295,6 +322,7 @@ impl ValueTest {
         ValueTest {
             accepts_true: test.accepts("true"),
             accepts_false: test.accepts("false"),
+            pattern: test.ascii_pattern(),
             test,
             keys,
         }
@@ -319,7 +347,8 @@ impl Node {
             Node::Present(paths) => {
                 paths.iter().any(|path| filter.may_hold(path_key(path, PathFact::Present)))
             }
-            Node::Words(test, _) => test.keys.iter().all(|key| filter.may_hold(*key)),
+            Node::Words(test, _) => test.may_stand(filter),
+            Node::AnyWords(tests, _) => tests.iter().any(|test| test.may_stand(filter)),
             Node::Judged(candidates, _) => candidates.may_match(filter),
             Node::Shared(_, inner) => inner.may_match(filter),
             _ => true,
@@ -338,7 +367,7 @@ impl Node {
             Node::And(parts) | Node::Or(parts) => {
                 parts.iter().map(Node::cost).max().unwrap_or_default() + 1
             }
-            Node::Words(..) => 100,
+            Node::Words(..) | Node::AnyWords(..) => 100,
             Node::Judged(..) => 200,
         }
     }

@@ -1,0 +1,113 @@
+//! Tests that a batch of questions puts to the values at one path, put to each value all at once.
+//!
+//! A value is looked at once whatever the number of tests; what a set says is taken as a
+//! suspicion, and the test itself decides.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+
+use regex::bytes::RegexSet;
+use regex::bytes::RegexSetBuilder;
+
+use crate::index::pack::column::Dict;
+use crate::search::question::Node;
+use crate::search::question::Question;
+
+/// Fewer tests than this are put one by one.
+const FEWEST: usize = 3;
+/// Bytes that a compiled set and the states it remembers may take.
+const SIZE: usize = 16 << 20;
+
+/// The sets of a batch, by joined path.
+#[derive(Debug, Default)]
+pub struct PatternSets {
+    by_path: HashMap<String, PatternSet>,
+}
+
+/// The tests of one path.
+#[derive(Debug)]
+pub struct PatternSet {
+    numbers: HashMap<String, usize>,
+    set: RegexSet,
+}
+
+/// Which values of one dictionary may pass which tests.
+#[derive(Debug, Default)]
+pub struct Suspects {
+    /// Values in which a pattern was found, ascending, by the number of the pattern.
+    by_pattern: Vec<Vec<u32>>,
+    /// Values with escapes or outside ASCII, of which the patterns say nothing.
+    odd: Vec<u32>,
+}
+
+impl PatternSets {
+    /// Gathers the tests of all questions.
+    pub fn of(questions: &[Question]) -> PatternSets {
+        let mut patterns: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for question in questions {
+            gather(&question.root, &mut patterns);
+        }
+        let by_path = patterns
+            .into_iter()
+            .filter(|(_, patterns)| patterns.len() >= FEWEST)
+            .filter_map(|(path, patterns)| {
+                let mut builder = RegexSetBuilder::new(&patterns);
+                let set = builder.size_limit(SIZE).dfa_size_limit(SIZE).build().ok()?;
+                let numbers = patterns.into_iter().map(str::to_owned).zip(0..).collect();
+                Some((path.to_owned(), PatternSet { numbers, set }))
+            })
+            .collect();
+        PatternSets { by_path }
+    }
+
+    /// Returns the set of a path and the number in it of the test with this pattern.
+    pub fn find(&self, path: &str, pattern: &str) -> Option<(&PatternSet, usize)> {
+        let set = self.by_path.get(path)?;
+        set.numbers.get(pattern).map(|number| (set, *number))
+    }
+}
+
+/// The recursion is as deep as the question, which the parser bounds.
+fn gather<'q>(node: &'q Node, found: &mut BTreeMap<&'q str, BTreeSet<&'q str>>) {
+    match node {
+        Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| gather(part, found)),
+        Node::Not(inner) | Node::Shared(_, inner) | Node::Judged(inner, _) => gather(inner, found),
+        Node::Leaf { paths, test } | Node::FirstOf { paths, test, .. } => {
+            if let Some(pattern) = &test.pattern {
+                for path in paths {
+                    found.entry(path).or_default().insert(pattern);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+impl PatternSet {
+    /// Looks at every value once.
+    pub fn suspects(&self, dict: &Dict) -> Suspects {
+        let mut suspects =
+            Suspects { by_pattern: vec![Vec::new(); self.set.len()], odd: Vec::new() };
+        for id in 0..dict.len() as u32 {
+            let value = dict.get(id);
+            if !value.is_ascii() || memchr::memchr(b'\\', &value).is_some() {
+                suspects.odd.push(id);
+                continue;
+            }
+            for number in self.set.matches(&value).iter() {
+                if let Some(ids) = suspects.by_pattern.get_mut(number) {
+                    ids.push(id);
+                }
+            }
+        }
+        suspects
+    }
+}
+
+impl Suspects {
+    /// Returns the values that may pass a test.
+    pub fn of(&self, pattern: usize) -> impl Iterator<Item = u32> + '_ {
+        self.by_pattern.get(pattern).into_iter().flatten().chain(&self.odd).copied()
+    }
+}
