@@ -395,16 +395,17 @@ fn judge_origin(
     };
     let address = origin.peer.as_deref().and_then(crate::ledger::network::parse_address);
     let bound = credential.bound();
-    let at_first = judge(addresses, &bound, address, first);
-    let changes = address.is_some_and(|address| {
-        addresses.intervals_of(&credential.cluster, address).iter().any(|interval| {
-            let inside = |time: Timestamp| first < time && time <= last;
-            inside(interval.since) || interval.until.is_some_and(|(until, _)| inside(until))
-        })
+    // Between the moments at which the address changes hands the judgement stays what it is.
+    let intervals = address.map(|address| addresses.intervals_of(&credential.cluster, address));
+    let changes = intervals.into_iter().flatten().flat_map(|interval| {
+        std::iter::once(interval.since).chain(interval.until.map(|(until, _)| until))
     });
-    let accusing = |judgement: &Judgement| matches!(judgement, Judgement::Away(..));
-    if !changes && !accusing(&at_first) {
-        return Ok(at_first);
+    let moments = changes.filter(|change| first < *change && *change <= last);
+    let accuses = std::iter::once(first)
+        .chain(moments)
+        .any(|time| matches!(judge(addresses, &bound, address, time), Judgement::Away(..)));
+    if !accuses {
+        return Ok(judge(addresses, &bound, address, last));
     }
     // Whoever is about to be accused gets every single event looked at.
     let times = times_from(evidence, credential, origin)?;

@@ -19,9 +19,7 @@ use crate::ledger::observed::NODE_PROOFS;
 use crate::ledger::observed::NodeEvent;
 use crate::ledger::observed::Observed;
 use crate::ledger::partial_bytes;
-use crate::ledger::partial_bytes::PackedUse;
 use crate::ledger::partial_bytes::Unpacked;
-use crate::ledger::partial_bytes::earlier;
 use crate::ledger::usage;
 use crate::ledger::usage::Use;
 use crate::search::error::SearchError;
@@ -32,8 +30,12 @@ use crate::search::pack_evidence::DeriveByAsking;
 pub static DERIVE_LEDGERS: DeriveByAsking = DeriveByAsking(derive);
 
 fn derive(evidence: &dyn Evidence) -> Result<Vec<u8>, SearchError> {
-    let Partial { uses, observed, mints } = Partial::gather(evidence)?;
-    Ok(partial_bytes::pack(&uses, &observed, &mints))
+    let counts = evidence.counts(&usage::fields())?;
+    let uses = if counts.is_some() { Vec::new() } else { combined(usage::gather(evidence)?) };
+    let mut partial =
+        Partial { uses, observed: observe::gather(evidence)?, mints: credential::mints(evidence)? };
+    partial.settle();
+    Ok(partial_bytes::pack(counts.as_deref(), &partial.uses, &partial.observed, &partial.mints))
 }
 
 /// What the ledgers are folded from.
@@ -71,48 +73,42 @@ impl Partial {
         if parts.is_empty() {
             return Partial::gather(evidence);
         }
-        let read: Vec<Unpacked> = parts
+        let read: Vec<(u64, Unpacked)> = parts
             .par_iter()
             .map(|part| {
                 let kept = part.evidence.derived()?;
                 if let Some(kept) = kept.and_then(|kept| partial_bytes::unpack(&kept, part.first)) {
-                    return Ok(kept);
+                    return Ok((part.first, kept));
                 }
                 // Packs of before, or of another version of the ledgers.
                 let bytes = derive(&*part.evidence)?;
-                partial_bytes::unpack(&bytes, part.first).ok_or_else(|| {
+                let read = partial_bytes::unpack(&bytes, part.first);
+                read.map(|read| (part.first, read)).ok_or_else(|| {
                     SearchError::Damaged("what was derived cannot be read back".to_owned())
                 })
             })
             .collect::<Result<_, SearchError>>()?;
-        Ok(Partial::merge(read))
+        Partial::merge(evidence, read)
     }
 
-    fn merge(parts: Vec<Unpacked>) -> Partial {
+    fn merge(evidence: &dyn Evidence, parts: Vec<(u64, Unpacked)>) -> Result<Partial, SearchError> {
         let mut whole = Partial::default();
-        let mut texts = Texts::default();
-        let mut sums: HashMap<[u32; PackedUse::TEXTS], PackedUse> = HashMap::new();
-        for part in parts {
-            let mut numbers: Vec<Option<u32>> = vec![None; part.texts.len()];
-            for row in part.uses {
-                let mut key = [0; PackedUse::TEXTS];
-                for (slot, local) in key.iter_mut().zip(row.texts) {
-                    let Some(at) = (local as usize).checked_sub(1) else { continue };
-                    let Some(text) = part.texts.get(at) else { continue };
-                    let Some(known) = numbers.get_mut(at) else { continue };
-                    *slot = *known.get_or_insert_with(|| texts.number(text));
-                }
-                let row = PackedUse { texts: key, ..row };
-                sums.entry(key).and_modify(|sum| sum.add(&row)).or_insert(row);
-            }
+        let mut counts: Vec<(u64, Vec<u8>)> = Vec::new();
+        for (first, part) in parts {
+            counts.extend(part.counts.map(|kept| (first, kept)));
+            whole.uses.extend(part.uses);
             whole.observed.pods.extend(part.observed.pods);
             whole.observed.nodes.extend(part.observed.nodes);
             whole.observed.balancers.extend(part.observed.balancers);
             whole.mints.extend(part.mints);
         }
-        whole.uses = sums.into_values().map(|sum| sum.unpack(&texts.texts)).collect();
+        match evidence.merged_counts(&usage::fields(), &counts)? {
+            Some(rows) => whole.uses.extend(rows.into_iter().map(usage::from_row)),
+            None => whole.uses = usage::gather(evidence)?,
+        }
+        whole.uses = combined(whole.uses);
         whole.settle();
-        whole
+        Ok(whole)
     }
 
     /// Puts everything in the order it is folded in, which is that of time and event whatever the
@@ -125,26 +121,6 @@ impl Partial {
         only_news(nodes);
         balancers.sort_by_key(|balancer| (balancer.time, balancer.event));
         self.mints.sort_by_key(|mint| (mint.time, mint.event));
-    }
-}
-
-/// Texts of all parts, each numbered once.
-#[derive(Default)]
-struct Texts {
-    texts: Vec<String>,
-    numbers: HashMap<String, u32>,
-}
-
-impl Texts {
-    /// The number of a text; 0 stands for none.
-    fn number(&mut self, text: &str) -> u32 {
-        if let Some(number) = self.numbers.get(text) {
-            return *number;
-        }
-        self.texts.push(text.to_owned());
-        let number = self.texts.len() as u32;
-        self.numbers.insert(text.to_owned(), number);
-        number
     }
 }
 
@@ -192,7 +168,7 @@ fn combined(mut uses: Vec<Use>) -> Vec<Use> {
         match out.last_mut().filter(|last| key(last) == key(&one)) {
             Some(last) => {
                 last.events += one.events;
-                last.first = earlier(last.first, one.first);
+                last.first = last.first.into_iter().chain(one.first).min();
                 last.last = last.last.max(one.last);
             }
             None => out.push(one),

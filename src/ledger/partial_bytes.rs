@@ -20,71 +20,27 @@ use crate::search::evidence::EventId;
 /// gathered again on reading.
 const VERSION: u64 = 1;
 
-/// A use by the numbers of its texts, 0 for none.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PackedUse {
-    pub(super) texts: [u32; PackedUse::TEXTS],
-    pub(super) events: u64,
-    pub(super) first: Option<Timestamp>,
-    pub(super) last: Option<Timestamp>,
-}
-
-/// The earlier of two times, where there is one.
-pub(super) fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
-}
-
-impl PackedUse {
-    /// How many texts a use has.
-    pub(super) const TEXTS: usize = 10;
-
-    /// Adds the count of the same use elsewhere.
-    pub(super) fn add(&mut self, other: &PackedUse) {
-        self.events += other.events;
-        self.first = earlier(self.first, other.first);
-        self.last = self.last.max(other.last);
-    }
-
-    /// The use with its texts.
-    pub(super) fn unpack(&self, texts: &[String]) -> Use {
-        let mut numbers = self.texts.into_iter();
-        let mut next = || {
-            let at = (numbers.next()? as usize).checked_sub(1)?;
-            texts.get(at).cloned()
-        };
-        Use {
-            cluster: next().unwrap_or_default(),
-            credential: next(),
-            user: next().unwrap_or_default(),
-            uid: next(),
-            pod: next(),
-            pod_uid: next(),
-            node: next(),
-            peer: next(),
-            agent: next(),
-            log: next(),
-            events: self.events,
-            first: self.first,
-            last: self.last,
-        }
-    }
-}
-
 /// What stood in the bytes.
 #[derive(Debug, Default)]
 pub(super) struct Unpacked {
-    pub(super) texts: Vec<String>,
-    pub(super) uses: Vec<PackedUse>,
+    /// Uses as the part itself counts them, where it can.
+    pub(super) counts: Option<Vec<u8>>,
+    pub(super) uses: Vec<Use>,
     pub(super) observed: Observed,
     pub(super) mints: Vec<Mint>,
 }
 
 /// Writes it.
-pub(super) fn pack(uses: &[Use], observed: &Observed, mints: &[Mint]) -> Vec<u8> {
+pub(super) fn pack(
+    counts: Option<&[u8]>,
+    uses: &[Use],
+    observed: &Observed,
+    mints: &[Mint],
+) -> Vec<u8> {
     let mut out = Writer::default();
+    out.number(u64::from(counts.is_some()));
+    out.number(counts.unwrap_or_default().len() as u64);
+    out.rows.extend_from_slice(counts.unwrap_or_default());
     out.number(uses.len() as u64);
     for one in uses {
         for text in [Some(one.cluster.as_str()), one.credential.as_deref(), Some(&one.user)] {
@@ -249,6 +205,10 @@ pub(super) fn unpack(bytes: &[u8], first: u64) -> Option<Unpacked> {
         let text = from.take(usize::try_from(length).ok()?)?;
         from.texts.push(std::str::from_utf8(text).ok()?.to_owned());
     }
+    let counted = from.number()? == 1;
+    let length = usize::try_from(from.number()?).ok()?;
+    let counts = from.take(length)?;
+    let counts = counted.then(|| counts.to_vec());
     let uses = from.many(Reader::one_use)?;
     let pods = from.many(Reader::pod)?;
     let nodes = from.many(Reader::node)?;
@@ -258,7 +218,7 @@ pub(super) fn unpack(bytes: &[u8], first: u64) -> Option<Unpacked> {
         return None;
     }
     let observed = Observed { pods, nodes, balancers };
-    Some(Unpacked { texts: from.texts, uses, observed, mints })
+    Some(Unpacked { counts, uses, observed, mints })
 }
 
 struct Reader<'b> {
@@ -341,12 +301,22 @@ impl<'b> Reader<'b> {
         Some(Network { address: self.address()?, prefix: self.byte()? })
     }
 
-    fn one_use(&mut self) -> Option<PackedUse> {
-        let mut texts = [0; PackedUse::TEXTS];
-        for text in &mut texts {
-            *text = u32::try_from(self.number()?).ok()?;
-        }
-        Some(PackedUse { texts, events: self.number()?, first: self.time()?, last: self.time()? })
+    fn one_use(&mut self) -> Option<Use> {
+        Some(Use {
+            cluster: self.own()?,
+            credential: self.text()?,
+            user: self.own()?,
+            uid: self.text()?,
+            pod: self.text()?,
+            pod_uid: self.text()?,
+            node: self.text()?,
+            peer: self.text()?,
+            agent: self.text()?,
+            log: self.text()?,
+            events: self.number()?,
+            first: self.time()?,
+            last: self.time()?,
+        })
     }
 
     fn pod(&mut self) -> Option<PodEvent> {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::event::field::CREDENTIAL_ID;
+use crate::event::field::Field;
 use crate::event::time::TimeRange;
 use crate::event::time::Timestamp;
 use crate::ledger::network::parse_address;
@@ -68,12 +69,16 @@ const COLUMNS: [&str; 10] = [
 /// # Errors
 /// When the evidence cannot be read.
 pub fn gather(evidence: &dyn Evidence) -> Result<Vec<Use>, SearchError> {
-    let fields: Vec<_> = COLUMNS.iter().map(|name| field(name)).collect();
-    let rows = evidence.top(&QueryAst::All, TimeRange::ALL, &fields, None, 0)?;
+    let rows = evidence.top(&QueryAst::All, TimeRange::ALL, &fields(), None, 0)?;
     Ok(rows.into_iter().map(from_row).collect())
 }
 
-fn from_row(row: FacetRow) -> Use {
+/// What uses are told apart by.
+pub(super) fn fields() -> Vec<Field> {
+    COLUMNS.iter().map(|name| field(name)).collect()
+}
+
+pub(super) fn from_row(row: FacetRow) -> Use {
     let mut values = row.values.into_iter();
     let mut next = || values.next().flatten().filter(|value| !value.is_empty());
     Use {

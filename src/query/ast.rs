@@ -103,6 +103,51 @@ pub enum Test {
     OneOf(Arc<ValueSet>),
     /// The value equals some value of another field of the same event (Sigma `fieldref`).
     SameAs(Field),
+    /// The value relates to some value of another field of the same event (Sigma `fieldref` with
+    /// `startswith`, `contains`, `endswith` or `cased`).
+    Holds {
+        /// The other field.
+        other: Field,
+        /// Where in the value the other's value must stand.
+        part: Part,
+        /// Whether case counts.
+        cased: bool,
+    },
+}
+
+impl Test {
+    /// Returns the field that the value is compared with, where it is no fixed text.
+    pub fn other_field(&self) -> Option<&Field> {
+        match self {
+            Test::SameAs(other) | Test::Holds { other, .. } => Some(other),
+            _ => None,
+        }
+    }
+}
+
+/// Which part of a value another text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// Its start.
+    Start,
+    /// Any part of it.
+    Middle,
+    /// Its end.
+    End,
+}
+
+impl Part {
+    /// Says whether `inner` is this part of `text`.
+    pub fn is(self, inner: &str, text: &str) -> bool {
+        match self {
+            Part::Whole => text == inner,
+            Part::Start => text.starts_with(inner),
+            Part::Middle => text.contains(inner),
+            Part::End => text.ends_with(inner),
+        }
+    }
 }
 
 /// One side of a range.

@@ -12,6 +12,7 @@ use crate::event::json::Kind;
 use crate::event::words::equals_folded;
 use crate::event::words::fold;
 use crate::event::zone::Zone;
+use crate::query::ast::Part;
 use crate::query::ast::QueryAst;
 use crate::query::ast::Test;
 use crate::query::error::QueryError;
@@ -56,10 +57,12 @@ enum Judge {
         field: Field,
         test: CompiledTest,
     },
-    /// The two fields share a value.
-    Same {
+    /// A value of the other field is this part of a value of the field.
+    Related {
         field: Field,
         other: Field,
+        part: Part,
+        cased: bool,
     },
     Within {
         path: String,
@@ -142,8 +145,13 @@ fn compile_field(
     prefix: Option<&str>,
     zone: Zone,
 ) -> Result<Judge, QueryError> {
-    if let Test::SameAs(other) = test {
-        return Ok(Judge::Same { field: field.clone(), other: other.clone() });
+    let related = match test {
+        Test::SameAs(other) => Some((other, Part::Whole, false)),
+        Test::Holds { other, part, cased } => Some((other, *part, *cased)),
+        _ => None,
+    };
+    if let Some((other, part, cased)) = related {
+        return Ok(Judge::Related { field: field.clone(), other: other.clone(), part, cased });
     }
     let kind = match (prefix, field) {
         (Some(_), Field::Path(path)) => Field::Path(joined(prefix, path)).kind(),
@@ -166,7 +174,7 @@ fn cost(judge: &Judge) -> u32 {
         Judge::All => 0,
         Judge::Present { .. } | Judge::Leaf { .. } => 1,
         Judge::Value { .. } => 2,
-        Judge::Same { .. } => 3,
+        Judge::Related { .. } => 3,
         Judge::Within { .. } => 4,
         Judge::Not(inner) => cost(inner),
         Judge::And(parts) | Judge::Or(parts) => {
@@ -199,12 +207,13 @@ fn judge(node: &Judge, scope: Scope<'_, '_>, zone: Zone) -> bool {
             }
             Scope::Element(_) => false,
         },
-        Judge::Same { field, other } => {
-            let ours: Vec<String> =
-                scope_values(scope, field, zone).iter().map(|value| fold(value)).collect();
-            scope_values(scope, other, zone)
-                .iter()
-                .any(|theirs| ours.iter().any(|value| equals_folded(theirs, value)))
+        Judge::Related { field, other, part, cased } => {
+            let comparable = |field: &Field| -> Vec<String> {
+                let values = scope_values(scope, field, zone);
+                if *cased { values } else { values.iter().map(|value| fold(value)).collect() }
+            };
+            let ours = comparable(field);
+            comparable(other).iter().any(|inner| ours.iter().any(|text| part.is(inner, text)))
         }
         Judge::Within { path, inner } => scope_nodes(scope, path, &mut |node| {
             if node.kind() == Kind::Array {

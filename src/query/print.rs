@@ -11,6 +11,7 @@ use crate::query::address::network;
 use crate::query::ast::Bound;
 use crate::query::ast::Glob;
 use crate::query::ast::GlobPart;
+use crate::query::ast::Part;
 use crate::query::ast::QueryAst;
 use crate::query::ast::Test;
 use crate::query::ast::ValueSet;
@@ -117,6 +118,16 @@ fn write_test(f: &mut Formatter<'_>, name: &str, field: &Field, test: &Test) -> 
         Test::OneOf(set) => write_set(f, name, set, address),
         // Sigma alone asks this; the text is for people and does not parse.
         Test::SameAs(other) => write!(f, "{name}:[same as {}]", field_text(other)),
+        Test::Holds { other, part, cased } => {
+            let part = match part {
+                Part::Whole => "same as",
+                Part::Start => "starts with",
+                Part::Middle => "contains",
+                Part::End => "ends with",
+            };
+            let case = if *cased { ", cased" } else { "" };
+            write!(f, "{name}:[{part} {}{case}]", field_text(other))
+        }
     }
 }
 

@@ -54,7 +54,7 @@ impl CompiledTest {
     /// `hour` and `weekday` alone, where [`crate::query::matcher::field_values`] applies it.
     ///
     /// # Errors
-    /// A regex that does not compile, and [`Test::SameAs`], which is no test of one value.
+    /// A regex that does not compile, and tests with [`Test::other_field`], which are none of one value.
     pub fn compile(test: &Test, kind: FieldKind, _zone: Zone) -> Result<CompiledTest, QueryError> {
         let judge = match test {
             Test::Present => Judge::Any,
@@ -75,7 +75,7 @@ impl CompiledTest {
                 texts: set.texts.iter().map(|text| fold(text)).collect(),
                 networks: NetworkSet::of(set, kind),
             },
-            Test::SameAs(_) => {
+            Test::SameAs(_) | Test::Holds { .. } => {
                 return Err(QueryError::new(0..0, "two fields are compared by the matcher alone"));
             }
         };

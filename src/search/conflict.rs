@@ -26,7 +26,6 @@ use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
 use crate::index::reader::IndexReader;
 use crate::query::ast::QueryAst;
-use crate::query::ast::Test;
 use crate::query::matcher::field_values;
 use crate::query::value::CompiledTest;
 use crate::search::error::SearchError;
@@ -143,7 +142,7 @@ fn scope<'s>(index: &'s IndexReader, number: usize, pack: &'s Pack) -> PackScope
 /// Says whether the answer to a question depends on which auditIDs conflict.
 pub fn asks_conflicts(question: &QueryAst, zone: Zone) -> bool {
     match question {
-        QueryAst::Field { test: Test::SameAs(Field::Flag), .. } => true,
+        QueryAst::Field { test, .. } if test.other_field() == Some(&Field::Flag) => true,
         QueryAst::Field { field: Field::Flag, test } => {
             CompiledTest::compile(test, Field::Flag.kind(), zone)
                 .is_ok_and(|test| test.accepts(Flag::AuditIdConflict.name()))

@@ -186,6 +186,28 @@ pub trait Evidence: Sync {
         Ok(None)
     }
 
+    /// Counts all events by the values of `fields` as [`Self::top`] does, in few bytes that only
+    /// the same part can read ([`Self::merged_counts`]); `None` where it cannot.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    fn counts(&self, _fields: &[Field]) -> Result<Option<Vec<u8>>, SearchError> {
+        Ok(None)
+    }
+
+    /// Adds up what [`Self::counts`] said of parts, each named by its [`Part::first`], in the order
+    /// of [`Self::top`]; `None` where that cannot be read.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    fn merged_counts(
+        &self,
+        _fields: &[Field],
+        _kept: &[(u64, Vec<u8>)],
+    ) -> Result<Option<Vec<FacetRow>>, SearchError> {
+        Ok(None)
+    }
+
     /// Counts the matching events by hours, days or whatever `interval` microseconds are, aligned
     /// to 1970-01-01T00:00:00Z; only intervals with events are listed, ascending.
     ///

@@ -33,6 +33,10 @@ use crate::search::evidence::Row;
 use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
 use crate::search::evidence::StoredEvent;
+use crate::search::pack_counts::PackCounts;
+use crate::search::pack_counts::Seed;
+use crate::search::pack_counts::merge_counts;
+use crate::search::pack_counts::read_counts;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::judge;
 use crate::search::pack_eval::matching;
@@ -522,6 +526,23 @@ impl Evidence for Searcher {
 
     fn newest(&self) -> Option<Timestamp> {
         self.newest
+    }
+
+    fn merged_counts(
+        &self,
+        fields: &[Field],
+        kept: &[(u64, Vec<u8>)],
+    ) -> Result<Option<Vec<FacetRow>>, SearchError> {
+        let seed = Seed::default();
+        let packs: Option<Vec<PackCounts>> = kept
+            .par_iter()
+            .map(|(first, bytes)| {
+                let number = split_id(EventId(*first)).0 as usize;
+                read_counts(self.pack(number)?.pack, fields, bytes, seed)
+                    .map_err(|damage| self.damaged(number, &damage))
+            })
+            .collect::<Result<_, SearchError>>()?;
+        Ok(packs.map(|packs| merge_counts(&packs)))
     }
 
     fn parts(&self) -> Vec<Part<'_>> {

@@ -8,6 +8,7 @@ pub mod error;
 pub mod evidence;
 pub mod facet;
 pub mod indexed;
+pub mod pack_counts;
 pub mod pack_eval;
 pub mod pack_evidence;
 pub mod pack_numbers;

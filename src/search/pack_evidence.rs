@@ -21,6 +21,7 @@ use crate::search::evidence::Row;
 use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
 use crate::search::evidence::StoredEvent;
+use crate::search::pack_counts::pack_counts;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::matching;
 use crate::search::pack_eval::origin;
@@ -218,6 +219,10 @@ impl Evidence for PackEvidence<'_> {
         let mut rows: Vec<FacetRow> = rows.filter(|row| row.count >= min).collect();
         rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.values.cmp(&b.values)));
         Ok(rows)
+    }
+
+    fn counts(&self, fields: &[Field]) -> Result<Option<Vec<u8>>, SearchError> {
+        self.with(|scope| pack_counts(scope.pack, fields))
     }
 
     fn derived(&self) -> Result<Option<Vec<u8>>, SearchError> {

@@ -38,6 +38,11 @@ impl TopRow {
         }
     }
 
+    /// So many events between two times.
+    pub fn of(events: u64, first: Option<i64>, last: Option<i64>) -> TopRow {
+        TopRow { events, distinct: BTreeSet::new(), first, last }
+    }
+
     /// Adds another pack's count.
     pub fn add(&mut self, other: TopRow) {
         self.events += other.events;

@@ -238,7 +238,7 @@ fn node(ast: &QueryAst, zone: Zone, mut sharing: Option<&mut Sharing>) -> Result
 }
 
 fn field_node(field: &Field, test: &Test, ast: &QueryAst, zone: Zone) -> Result<Node, QueryError> {
-    if matches!(test, Test::SameAs(_)) {
+    if test.other_field().is_some() {
         let matcher = Matcher::compile(ast, &MatchOptions { zone })?;
         return Ok(Node::Judged(Box::new(Node::All), Box::new(matcher)));
     }
@@ -275,7 +275,7 @@ fn widen(inner: &QueryAst, path: &str) -> QueryAst {
         QueryAst::Or(parts) => {
             QueryAst::any_of(parts.iter().map(|part| widen(part, path)).collect())
         }
-        QueryAst::Field { test: Test::SameAs(_), .. } => QueryAst::All,
+        QueryAst::Field { test, .. } if test.other_field().is_some() => QueryAst::All,
         QueryAst::Field { field: Field::Path(rest), test } => {
             QueryAst::Field { field: Field::Path(join(rest)), test: test.clone() }
         }

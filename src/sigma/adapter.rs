@@ -19,6 +19,7 @@ use crate::sigma::feasible::can_hold;
 use crate::sigma::fields;
 use crate::sigma::lower::Lowering;
 use crate::sigma::lower::Vars;
+use crate::sigma::placeholders;
 use crate::sigma::rule::Comparison;
 use crate::sigma::rule::Correlation;
 use crate::sigma::rule::CorrelationKind;
@@ -101,11 +102,25 @@ fn detection_rule(
     if rsigma_parser::is_unsupported(rule.sigma_version) {
         return Err(SigmaError::Unsupported("a newer version of Sigma".into()));
     }
-    let ir = rsigma_ir::lower_rule(rule, &rsigma_ir::LowerOptions::default())
+    let mut expanded = None;
+    let mut without_values = None;
+    if placeholders::any(&rule.detection) {
+        let mut own = rule.clone();
+        match placeholders::expand(&mut own.detection, vars) {
+            Ok(()) => expanded = Some(own),
+            Err(error) => without_values = Some(error),
+        }
+    }
+    let options = rsigma_ir::LowerOptions::default();
+    let ir = rsigma_ir::lower_rule(expanded.as_ref().unwrap_or(rule), &options)
         .map_err(|error| SigmaError::Unreadable(error.to_string()))?;
     let meta = meta(&ir.metadata, file);
-    let mut lowering = Lowering::new(vars);
-    let question = match lowering.conditions(&ir.conditions, &ir.detections) {
+    let mut lowering = Lowering::new();
+    let question = match without_values {
+        Some(error) => Err(error),
+        None => lowering.conditions(&ir.conditions, &ir.detections),
+    };
+    let question = match question {
         Ok(question) => question,
         // The document is good Sigma; only this rule cannot be asked.
         Err(error @ (SigmaError::Unsupported(_) | SigmaError::Placeholder(_))) => {
@@ -134,9 +149,11 @@ fn detection_rule(
 }
 
 fn filter_rule(filter: &rsigma_parser::FilterRule, vars: &Vars) -> Result<Filter, SigmaError> {
-    let ir = rsigma_ir::lower::lower_filter(filter, &rsigma_ir::LowerOptions::default())
+    let mut expanded = filter.clone();
+    placeholders::expand(&mut expanded.detection, vars)?;
+    let ir = rsigma_ir::lower::lower_filter(&expanded, &rsigma_ir::LowerOptions::default())
         .map_err(|error| SigmaError::Unreadable(error.to_string()))?;
-    let mut lowering = Lowering::new(vars);
+    let mut lowering = Lowering::new();
     let question = lowering.conditions(&ir.conditions, &ir.detections)?;
     Ok(Filter {
         title: filter.title.clone(),

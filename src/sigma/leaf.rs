@@ -1,6 +1,11 @@
 //! Single conditions of a rule: one test on one name, and the words of keywords.
 
+use chrono::Datelike;
+use chrono::Days;
+use chrono::NaiveDate;
+use chrono::Weekday;
 use ipnet::IpNet;
+use ipnet::Ipv4Net;
 use rsigma_ir::IrEncoding;
 use rsigma_ir::IrPattern;
 use rsigma_ir::IrPatternPart;
@@ -86,20 +91,21 @@ pub(super) fn cidr_leaf(on: &Resolved, network: &str) -> Lowered {
     let mut parts = Vec::new();
     for field in &on.fields {
         let one = Resolved { fields: vec![field.clone()], empty_is_absent: false };
-        if field.kind() == FieldKind::Address {
-            let address = net.network();
-            parts.push(leaf(&one, &Test::Network { address, prefix: net.prefix_len() }));
-        } else {
-            parts.push(prefix_leaf(&one, net)?);
+        match net {
+            IpNet::V4(net) if field.kind() != FieldKind::Address => {
+                parts.push(prefix_leaf(&one, net));
+            }
+            // An address of version 6 can be spelt in many ways: no prefix of a text says it.
+            _ => {
+                let test = Test::Network { address: net.network(), prefix: net.prefix_len() };
+                parts.push(leaf(&one, &test));
+            }
         }
     }
     Ok(QueryAst::any_of(parts))
 }
 
-pub(super) fn prefix_leaf(on: &Resolved, net: IpNet) -> Lowered {
-    let IpNet::V4(net) = net else {
-        return Err(SigmaError::Unsupported("|cidr with IPv6 on a field of text".into()));
-    };
+fn prefix_leaf(on: &Resolved, net: Ipv4Net) -> QueryAst {
     let bits = net.prefix_len();
     let whole = bits.div_ceil(8);
     let variants = 1_u32 << (u32::from(whole) * 8 - u32::from(bits));
@@ -124,7 +130,7 @@ pub(super) fn prefix_leaf(on: &Resolved, net: IpNet) -> Lowered {
             parts.push(leaf(on, &Test::Like { glob, cased: false }));
         }
     }
-    Ok(QueryAst::any_of(parts))
+    QueryAst::any_of(parts)
 }
 
 /// Parts of a time are read from its text: API servers write UTC as `YYYY-MM-DDThh:mm:ss...Z`.
@@ -138,7 +144,7 @@ pub(super) fn time_part_leaf(on: &Resolved, part: IrTimePart, number: &str) -> L
         IrTimePart::Day => format!("????-??-{value:02}T*"),
         IrTimePart::Hour => format!("????-??-??T{value:02}:*"),
         IrTimePart::Minute => format!("????-??-??T??:{value:02}:*"),
-        IrTimePart::Week => return Err(SigmaError::Unsupported("|week".into())),
+        IrTimePart::Week => return Ok(leaf(&timed(on), &Test::Matches(week_pattern(value)))),
     };
     let mut glob: Vec<GlobPart> = Vec::new();
     for c in pattern.chars() {
@@ -149,16 +155,33 @@ pub(super) fn time_part_leaf(on: &Resolved, part: IrTimePart, number: &str) -> L
             (c, _) => glob.push(GlobPart::Text(c.to_string())),
         }
     }
-    let fields = on
-        .fields
-        .iter()
-        .map(|field| match field {
-            Field::Time => Field::path("requestReceivedTimestamp"),
-            other => other.clone(),
-        })
-        .collect();
-    let on = Resolved { fields, empty_is_absent: false };
-    Ok(leaf(&on, &Test::Like { glob: Glob(glob), cased: false }))
+    Ok(leaf(&timed(on), &Test::Like { glob: Glob(glob), cased: false }))
+}
+
+/// The same fields, by paths that hold texts of times.
+fn timed(on: &Resolved) -> Resolved {
+    let path = |field: &Field| match field {
+        Field::Time => Field::path("requestReceivedTimestamp"),
+        other => other.clone(),
+    };
+    Resolved { fields: on.fields.iter().map(path).collect(), empty_is_absent: false }
+}
+
+/// Years in which a week is looked for: audit logging is younger than the first.
+const YEARS: std::ops::Range<i32> = 2015..2061;
+
+/// The dates of a week by ISO 8601, in whatever year.
+fn week_pattern(week: u32) -> String {
+    let days = YEARS
+        .filter_map(|year| NaiveDate::from_isoywd_opt(year, week, Weekday::Mon))
+        .flat_map(|monday| (0..7).filter_map(move |day| monday.checked_add_days(Days::new(day))))
+        .map(|date| format!("{:04}-{:02}-{:02}", date.year(), date.month(), date.day()));
+    let days: Vec<String> = days.collect();
+    if days.is_empty() {
+        // No year has such a week, and nothing matches this.
+        return r"[^\s\S]".to_owned();
+    }
+    format!(r"\A(?:{})T", days.join("|"))
 }
 
 pub(super) fn glob_of(pattern: &IrPattern) -> Vec<GlobPart> {

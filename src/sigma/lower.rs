@@ -7,7 +7,6 @@ use rsigma_ir::IrCondition;
 use rsigma_ir::IrDetection;
 use rsigma_ir::IrDetectionItem;
 use rsigma_ir::IrEncoding;
-use rsigma_ir::IrExpandPart;
 use rsigma_ir::IrMatcher;
 use rsigma_ir::IrNumber;
 use rsigma_ir::IrStrOp;
@@ -17,6 +16,7 @@ use rsigma_parser::Quantifier;
 use crate::event::field::Field;
 use crate::query::ast::Bound;
 use crate::query::ast::GlobPart;
+use crate::query::ast::Part;
 use crate::query::ast::QueryAst;
 use crate::query::ast::Test;
 use crate::query::ast::WordPattern;
@@ -44,18 +44,17 @@ pub type Vars = BTreeMap<String, Vec<String>>;
 
 /// Lowers one document; what it notices about the fields stays in it.
 #[derive(Debug)]
-pub struct Lowering<'v> {
-    vars: &'v Vars,
+pub struct Lowering {
     /// What the author should know.
     pub flaws: Vec<Flaw>,
     /// The highest level any field needs.
     pub needs: NeededLevel,
 }
 
-impl<'v> Lowering<'v> {
-    /// Starts with the values of placeholders.
-    pub fn new(vars: &'v Vars) -> Lowering<'v> {
-        Lowering { vars, flaws: Vec::new(), needs: NeededLevel::Metadata }
+impl Lowering {
+    /// Starts with nothing noticed.
+    pub fn new() -> Lowering {
+        Lowering { flaws: Vec::new(), needs: NeededLevel::Metadata }
     }
 
     /// Any of `conditions` over `detections`.
@@ -240,23 +239,23 @@ impl<'v> Lowering<'v> {
             IrMatcher::NumericLte(n) => range(Bound::Open, Bound::Included(number(n)?)),
             IrMatcher::Exists(true) => Ok(leaf(on, &Test::Present)),
             IrMatcher::Exists(false) | IrMatcher::Null => Ok(leaf(on, &Test::Present).negated()),
-            IrMatcher::FieldRef { field, op, .. } => {
-                if *op != IrStrOp::Exact || inside {
-                    return Err(SigmaError::Unsupported("|fieldref with another modifier".into()));
+            IrMatcher::FieldRef { field, op, case_insensitive } => {
+                if inside {
+                    let what = "|fieldref inside an element of an array";
+                    return Err(SigmaError::Unsupported(what.into()));
                 }
                 let other = self.resolve(field, inside)?;
-                Ok(QueryAst::any_of(
-                    other.fields.iter().map(|f| leaf(on, &Test::SameAs(f.clone()))).collect(),
-                ))
+                let test = |other: &Field| match (part_of(*op), !case_insensitive) {
+                    (Part::Whole, false) => Test::SameAs(other.clone()),
+                    (part, cased) => Test::Holds { other: other.clone(), part, cased },
+                };
+                Ok(QueryAst::any_of(other.fields.iter().map(|f| leaf(on, &test(f))).collect()))
             }
             IrMatcher::BoolEq(value) => {
                 Ok(leaf(on, &equals(if *value { "true" } else { "false" }, false)))
             }
-            IrMatcher::Expand { template, case_insensitive } => {
-                let texts = self.expand(template)?;
-                Ok(QueryAst::any_of(
-                    texts.iter().map(|t| leaf(on, &equals(t, !case_insensitive))).collect(),
-                ))
+            IrMatcher::Expand { .. } => {
+                Err(SigmaError::Unsupported("a placeholder in this place".into()))
             }
             IrMatcher::TimestampPart { part, inner } => match &**inner {
                 IrMatcher::NumericEq(n) => time_part_leaf(on, *part, &number(n)?),
@@ -274,31 +273,6 @@ impl<'v> Lowering<'v> {
                 Ok(QueryAst::all_of(parts?))
             }
         }
-    }
-
-    fn expand(&self, template: &[IrExpandPart]) -> Result<Vec<String>, SigmaError> {
-        let mut texts = vec![String::new()];
-        for part in template {
-            match part {
-                IrExpandPart::Literal(literal) => {
-                    for text in &mut texts {
-                        text.push_str(literal);
-                    }
-                }
-                IrExpandPart::Placeholder(name) => {
-                    let values = self
-                        .vars
-                        .get(name)
-                        .filter(|values| !values.is_empty())
-                        .ok_or_else(|| SigmaError::Placeholder(name.clone()))?;
-                    texts = texts
-                        .iter()
-                        .flat_map(|before| values.iter().map(move |v| format!("{before}{v}")))
-                        .collect();
-                }
-            }
-        }
-        Ok(texts)
     }
 
     /// Values without a field are looked for in every key and value, word by word: the first and
@@ -326,6 +300,15 @@ impl<'v> Lowering<'v> {
             }
             _ => Err(SigmaError::Unsupported("this modifier on a value without a field".into())),
         }
+    }
+}
+
+fn part_of(op: IrStrOp) -> Part {
+    match op {
+        IrStrOp::Exact => Part::Whole,
+        IrStrOp::StartsWith => Part::Start,
+        IrStrOp::Contains => Part::Middle,
+        IrStrOp::EndsWith => Part::End,
     }
 }
 

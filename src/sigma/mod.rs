@@ -9,6 +9,7 @@ pub mod fields;
 mod leaf;
 pub mod logsource;
 mod lower;
+mod placeholders;
 pub mod rule;
 
 pub use adapter::parse;

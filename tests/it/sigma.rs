@@ -204,6 +204,223 @@ fn the_pack_answers_as_an_engine_that_evaluates_event_by_event() {
     assert!(wrong.is_empty(), "{} rules differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// A condition with every modifier of the specification (2.1, appendix), an event it holds for, and
+/// one it does not hold for.
+const MODIFIERS: &[(&str, &str, &str)] = &[
+    ("userAgent|contains: CURL", r#"{"userAgent":"x curl/8"}"#, r#"{"userAgent":"cur"}"#),
+    ("userAgent|startswith: curl", r#"{"userAgent":"Curl/8"}"#, r#"{"userAgent":"x curl"}"#),
+    ("userAgent|endswith: curl", r#"{"userAgent":"x curl"}"#, r#"{"userAgent":"curl/8"}"#),
+    ("userAgent|contains|all: [a, b]", r#"{"userAgent":"b a"}"#, r#"{"userAgent":"a"}"#),
+    ("userAgent|re: '^a.c$'", r#"{"userAgent":"abc"}"#, r#"{"userAgent":"ABC"}"#),
+    ("userAgent|re|i: '^a.c$'", r#"{"userAgent":"ABC"}"#, r#"{"userAgent":"xABC"}"#),
+    ("userAgent|re|m: '^b$'", r#"{"userAgent":"a\nb"}"#, r#"{"userAgent":"ab"}"#),
+    ("userAgent|re|s: 'a.b'", r#"{"userAgent":"a\nb"}"#, r#"{"userAgent":"ab"}"#),
+    ("userAgent|cased: Ab", r#"{"userAgent":"Ab"}"#, r#"{"userAgent":"ab"}"#),
+    ("userAgent|contains|cased: Ab", r#"{"userAgent":"xAby"}"#, r#"{"userAgent":"xaby"}"#),
+    (
+        "requestURI|cidr: 10.0.0.0/9",
+        r#"{"requestURI":"10.1.2.3"}"#,
+        r#"{"requestURI":"10.200.0.1"}"#,
+    ),
+    (
+        "requestURI|cidr: 'fd00::/8'",
+        r#"{"requestURI":"FD00:0:0::1"}"#,
+        r#"{"requestURI":"fe80::1"}"#,
+    ),
+    ("userAgent|exists: true", r#"{"userAgent":"x"}"#, r#"{"verb":"x"}"#),
+    ("userAgent|exists: false", r#"{"verb":"x"}"#, r#"{"userAgent":"x"}"#),
+    (
+        "userAgent|fieldref: requestURI",
+        r#"{"userAgent":"Abc","requestURI":"abC"}"#,
+        r#"{"userAgent":"abcd","requestURI":"abc"}"#,
+    ),
+    (
+        "userAgent|fieldref|startswith: requestURI",
+        r#"{"userAgent":"ABcd","requestURI":"ab"}"#,
+        r#"{"userAgent":"ab","requestURI":"abcd"}"#,
+    ),
+    (
+        "userAgent|fieldref|contains: requestURI",
+        r#"{"userAgent":"ABCD","requestURI":"bc"}"#,
+        r#"{"userAgent":"ABCD"}"#,
+    ),
+    (
+        "userAgent|fieldref|endswith: requestURI",
+        r#"{"userAgent":"abcd","requestURI":"CD"}"#,
+        r#"{"userAgent":"abcd","requestURI":"bc"}"#,
+    ),
+    (
+        "userAgent|fieldref|endswith|cased: requestURI",
+        r#"{"userAgent":"abCD","requestURI":"CD"}"#,
+        r#"{"userAgent":"abcd","requestURI":"CD"}"#,
+    ),
+    (
+        "responseStatus.code|lt: 300",
+        r#"{"responseStatus":{"code":299}}"#,
+        r#"{"responseStatus":{"code":300}}"#,
+    ),
+    (
+        "responseStatus.code|lte: 300",
+        r#"{"responseStatus":{"code":300}}"#,
+        r#"{"responseStatus":{"code":301}}"#,
+    ),
+    (
+        "responseStatus.code|gt: 300",
+        r#"{"responseStatus":{"code":301}}"#,
+        r#"{"responseStatus":{"code":300}}"#,
+    ),
+    (
+        "responseStatus.code|gte: 300",
+        r#"{"responseStatus":{"code":300}}"#,
+        r#"{"responseStatus":{"code":299}}"#,
+    ),
+    (
+        "responseStatus.code|neq: 300",
+        r#"{"responseStatus":{"code":301}}"#,
+        r#"{"responseStatus":{"code":300}}"#,
+    ),
+    ("userAgent|base64: foo", r#"{"userAgent":"Zm9v"}"#, r#"{"userAgent":"foo"}"#),
+    (
+        "userAgent|base64offset|contains: nsenter",
+        r#"{"userAgent":"eG5zZW50ZXI="}"#,
+        r#"{"userAgent":"nsenter"}"#,
+    ),
+    (
+        "userAgent|wide|base64offset|contains: foo",
+        r#"{"userAgent":"ZgBvAG8A"}"#,
+        r#"{"userAgent":"Zm9v"}"#,
+    ),
+    (
+        "userAgent|utf16le|base64offset|contains: foo",
+        r#"{"userAgent":"ZgBvAG8A"}"#,
+        r#"{"userAgent":"AGYAbwBv"}"#,
+    ),
+    (
+        "userAgent|utf16be|base64offset|contains: foo",
+        r#"{"userAgent":"AGYAbwBv"}"#,
+        r#"{"userAgent":"ZgBvAG8A"}"#,
+    ),
+    (
+        "userAgent|utf16|base64offset|contains: foo",
+        r#"{"userAgent":"//5mAG8AbwA="}"#,
+        r#"{"userAgent":"ZgBvAG8A"}"#,
+    ),
+    ("userAgent|windash|contains: ' -t '", r#"{"userAgent":"x /t 1"}"#, r#"{"userAgent":"x t 1"}"#),
+    (
+        "requestReceivedTimestamp|minute: 7",
+        r#"{"requestReceivedTimestamp":"2026-03-02T05:07:09.000000Z"}"#,
+        r#"{"requestReceivedTimestamp":"2026-03-02T07:08:07.000000Z"}"#,
+    ),
+    (
+        "requestReceivedTimestamp|hour: 5",
+        r#"{"requestReceivedTimestamp":"2026-03-02T05:07:09.000000Z"}"#,
+        r#"{"requestReceivedTimestamp":"2026-03-05T06:05:05.000000Z"}"#,
+    ),
+    (
+        "requestReceivedTimestamp|day: 2",
+        r#"{"requestReceivedTimestamp":"2026-03-02T05:07:09.000000Z"}"#,
+        r#"{"requestReceivedTimestamp":"2026-02-12T02:02:02.000000Z"}"#,
+    ),
+    (
+        "requestReceivedTimestamp|week: 1",
+        r#"{"requestReceivedTimestamp":"2025-12-29T00:00:00.000000Z"}"#,
+        r#"{"requestReceivedTimestamp":"2025-12-28T23:59:59.000000Z"}"#,
+    ),
+    (
+        "requestReceivedTimestamp|week: 53",
+        r#"{"requestReceivedTimestamp":"2027-01-03T00:00:00.000000Z"}"#,
+        r#"{"requestReceivedTimestamp":"2026-01-03T00:00:00.000000Z"}"#,
+    ),
+    (
+        "requestReceivedTimestamp|month: 3",
+        r#"{"requestReceivedTimestamp":"2026-03-02T05:07:09.000000Z"}"#,
+        r#"{"requestReceivedTimestamp":"2026-02-03T03:03:03.000000Z"}"#,
+    ),
+    (
+        "requestReceivedTimestamp|year: 2026",
+        r#"{"requestReceivedTimestamp":"2026-03-02T05:07:09.000000Z"}"#,
+        r#"{"requestReceivedTimestamp":"2025-03-02T05:07:09.000000Z"}"#,
+    ),
+];
+
+fn of_one_condition(item: &str) -> String {
+    format!(
+        "title: T\nid: 5b0f4f3c-0000-4000-8000-000000000001\nlogsource: {{product: kubernetes, \
+         service: audit}}\ndetection:\n  s:\n    {item}\n  condition: s\n"
+    )
+}
+
+fn holds(question: &QueryAst, event: &str) -> bool {
+    let evidence = MemoryEvidence::from_lines("t", event);
+    evidence.search(question, &SearchOptions::default()).unwrap().total == 1
+}
+
+#[test]
+fn every_modifier_of_the_specification_means_what_it_means_elsewhere() {
+    for (item, yes, no) in MODIFIERS {
+        let text = of_one_condition(item);
+        let set = audithound::sigma::parse([("t.yml", text.as_str())], &Vars::new());
+        assert_eq!(set.unusable, [], "{item}");
+        let [rule] = set.rules.as_slice() else { panic!("{item}") };
+        assert_eq!(rule.flaws, [], "{item}");
+        assert_eq!(
+            (holds(&rule.question, yes), holds(&rule.question, no)),
+            (true, false),
+            "{item}"
+        );
+        let mut engine = Engine::new();
+        engine.add_rule(&rsigma_parser::parse_sigma_yaml(&text).unwrap().rules[0]).unwrap();
+        for (event, expected) in [(yes, true), (no, false)] {
+            let event: Value = serde_json::from_str(event).unwrap();
+            let theirs = !engine.evaluate(&JsonEvent::borrow(&event)).is_empty();
+            assert_eq!(theirs, expected, "the other engine on {item}: {event}");
+        }
+    }
+}
+
+/// The other engine takes a placeholder for the whole value; the specification has it with every
+/// modifier.
+#[test]
+fn placeholders_go_with_every_modifier() {
+    let mut vars = Vars::new();
+    vars.insert("names".into(), vec!["ann".into(), "bob*".into()]);
+    vars.insert("nets".into(), vec!["10.0.0.0/8".into()]);
+    for (item, yes, no) in [
+        ("userAgent|expand: '%names%'", r#"{"userAgent":"Bobby"}"#, r#"{"userAgent":"anna"}"#),
+        (
+            "userAgent|contains|expand: '-%names%'",
+            r#"{"userAgent":"x-anna"}"#,
+            r#"{"userAgent":"ann"}"#,
+        ),
+        (
+            "sourceIPs|cidr|expand: '%nets%'",
+            r#"{"sourceIPs":["10.1.1.1"]}"#,
+            r#"{"sourceIPs":["11.1.1.1"]}"#,
+        ),
+        (
+            "userAgent|re|expand: '^%nets%$'",
+            r#"{"userAgent":"10x0y0z0/8"}"#,
+            r#"{"userAgent":"10.0"}"#,
+        ),
+    ] {
+        let text = of_one_condition(item);
+        let set = audithound::sigma::parse([("t.yml", text.as_str())], &vars);
+        assert_eq!(set.unusable, [], "{item}");
+        assert_eq!(set.rules[0].flaws, [], "{item}");
+        let question = &set.rules[0].question;
+        assert_eq!((holds(question, yes), holds(question, no)), (true, false), "{item}");
+    }
+}
+
+/// What is no modifier makes the document unusable, and says which word it is.
+#[test]
+fn an_unknown_modifier_is_named() {
+    let text = of_one_condition("userAgent|sounds_like: curl");
+    let set = audithound::sigma::parse([("t.yml", text.as_str())], &Vars::new());
+    assert!(set.rules.is_empty());
+    assert!(set.unusable[0].why.contains("sounds_like"), "{:?}", set.unusable);
+}
+
 /// Panther's detections and their twins here.
 const TWINS: &[(&str, &[&str])] = &[
     ("Kubernetes.API.AnonymousAccess", &["anon-request-allowed"]),
