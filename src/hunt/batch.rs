@@ -159,7 +159,7 @@ pub fn hunt(
         key(a).cmp(&key(b)).then_with(|| a.card.rule.cmp(&b.card.rule))
     });
     summary::identities(&mut report);
-    summary::indicators(&mut report);
+    summary::indicators(&mut report, evidence)?;
     report.notes.extend(run.hidden.note());
     report.allow_list = run.allowed.uses(&options.allow);
     Ok(report)

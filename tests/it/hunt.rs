@@ -249,6 +249,28 @@ fn high_findings_are_of_the_incident_and_few_are_not() {
     assert_eq!(foreign, Vec::<&str>::new());
 }
 
+/// Addresses, users, images and credentials, each with a question that finds them.
+#[test]
+fn indicators_are_ready_to_be_searched_for() {
+    let Some(evidence) = reference() else { return };
+    let Some(report) = reference_report() else { return };
+    let value = |kind: &str| -> Vec<&str> {
+        let own = report.indicators.iter().filter(|i| i.kind == kind);
+        own.map(|i| i.value.as_str()).collect()
+    };
+    assert_eq!(value("image"), ["alpine"]);
+    assert_eq!(value("credential"), [STOLEN]);
+    assert!(value("address").contains(&"10.128.1.81"));
+    for indicator in &report.indicators {
+        let question = audithound::query::parse::parse(
+            &indicator.query,
+            &audithound::query::parse::ParseOptions::default(),
+        )
+        .unwrap();
+        assert!(evidence.count(&question, TimeRange::ALL).unwrap() > 0, "{}", indicator.query);
+    }
+}
+
 /// hunts.md section 7: what SigmaHQ's rules find falsely on this evidence.
 #[test]
 fn known_false_positives_stay_away() {

@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use crate::event::field::Field;
 use crate::hunt::finding::Finding;
 use crate::hunt::finding::HuntReport;
 use crate::hunt::finding::IdentityRow;
 use crate::hunt::finding::Indicator;
 use crate::hunt::requests::Request;
+use crate::hunt::spec_paths::IMAGES;
+use crate::hunt::spec_paths::WORKLOADS;
 use crate::query::platform::PLATFORM_USERS;
+use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
+use crate::search::evidence::Evidence;
 use crate::sigma::rule::Level;
 
 /// Values named per finding and kind.
@@ -73,7 +78,11 @@ fn push_once(list: &mut Vec<String>, item: &str) {
 }
 
 /// Collects what findings of level high and above name, platform users left out.
-pub fn indicators(report: &mut HuntReport) {
+///
+/// # Errors
+/// When the evidence cannot be read.
+pub fn indicators(report: &mut HuntReport, evidence: &dyn Evidence) -> Result<(), SearchError> {
+    let images = images(report, evidence)?;
     let mut found: BTreeMap<(&'static str, String), Vec<String>> = BTreeMap::new();
     for finding in report.findings.iter().filter(|finding| finding.card.level >= Level::High) {
         for request in requests(finding) {
@@ -94,21 +103,50 @@ pub fn indicators(report: &mut HuntReport) {
             note("credential", &request.credential);
             note("agent", &request.agent);
             note("namespace", &request.namespace);
+            images.get(&request.event).into_iter().flatten().for_each(|image| note("image", image));
         }
     }
     report.indicators = found
         .into_iter()
         .map(|((kind, value), rules)| {
-            let field = match kind {
-                "user" => "user",
-                "address" => "ip",
-                "credential" => "credential",
-                "agent" => "ua",
-                _ => "ns",
+            let fields: Vec<&str> = match kind {
+                "user" => vec!["user"],
+                "address" => vec!["ip"],
+                "credential" => vec!["credential"],
+                "agent" => vec!["ua"],
+                "image" => requested_images().collect(),
+                _ => vec!["ns"],
             };
-            Indicator { kind, query: format!("{field}:{}", quoted(&value)), value, rules }
+            let literal = quoted(&value);
+            let tests: Vec<String> =
+                fields.iter().map(|field| format!("{field}:{literal}")).collect();
+            Indicator { kind, query: tests.join(" OR "), value, rules }
         })
         .collect();
+    Ok(())
+}
+
+/// Where a request names the images that are to run.
+fn requested_images() -> impl Iterator<Item = &'static str> {
+    IMAGES.as_flattened().iter().copied().filter(|path| path.starts_with("requestObject."))
+}
+
+/// The images that the requests of findings of level high and above brought.
+fn images(
+    report: &HuntReport,
+    evidence: &dyn Evidence,
+) -> Result<BTreeMap<EventId, Vec<String>>, SearchError> {
+    let writes = ["create", "update", "patch"];
+    let high = report.findings.iter().filter(|finding| finding.card.level >= Level::High);
+    let brought = high.flat_map(requests).filter(|request| {
+        writes.contains(&request.verb.as_str()) && WORKLOADS.contains(&request.resource.as_str())
+    });
+    let mut ids: Vec<EventId> = brought.map(|request| request.event).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let fields: Vec<Field> = requested_images().map(Field::path).collect();
+    let rows = evidence.rows(&ids, &fields)?;
+    Ok(ids.into_iter().zip(rows.into_iter().map(|row| row.concat())).collect())
 }
 
 /// A value as a query literal.
