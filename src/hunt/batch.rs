@@ -9,6 +9,7 @@ mod summary;
 mod undecidable;
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 
 use crate::event::time::TimeRange;
 use crate::hunt::allow_list::AllowList;
@@ -25,11 +26,15 @@ use crate::hunt::requests::Call;
 use crate::hunt::requests::Facts;
 use crate::hunt::requests::Request;
 use crate::hunt::requests::collapse;
-use crate::hunt::requests::is_collection;
+use crate::hunt::requests::collection;
+use crate::hunt::requests::collection_among;
+use crate::hunt::requests::pages;
+use crate::hunt::requests::pages_among;
 use crate::query::ast::QueryAst;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
+use crate::search::evidence::Hit;
 use crate::search::evidence::Hits;
 use crate::search::evidence::SearchOptions;
 use crate::sigma::rule::Level;
@@ -90,6 +95,10 @@ struct Run<'r> {
     evidence: &'r dyn Evidence,
     options: &'r HuntOptions,
     facts: Facts,
+    /// Pages of lists but the first, among all that matches.
+    pages: HashSet<EventId>,
+    /// What looks like the collection of this evidence.
+    collection: HashSet<EventId>,
     /// Events that the allow list takes out, by rule.
     allowed: crate::hunt::allow_list::Allowed,
     hidden: platform::Hidden,
@@ -129,17 +138,19 @@ pub fn hunt(
         evidence,
         options,
         facts: Facts::default(),
+        pages: HashSet::new(),
+        collection: HashSet::new(),
         allowed: options.allow.resolve(evidence, options.range)?,
         hidden: platform::Hidden::new(options.no_platform),
     };
     let mut asked = ask_all(&mut run, &selection)?;
     report.n_asked = selection.n_reported();
-    novelty::run(&run, &mut selection, &mut asked, &mut report)?;
+    novelty::run(&mut run, &mut selection, &mut asked, &mut report)?;
     for (chosen, answer) in selection.rules.iter().zip(&asked) {
         if !chosen.reported {
             continue;
         }
-        match rule_finding(&run, &chosen.card, answer) {
+        match rule_finding(&mut run, &chosen.card, answer)? {
             Some(finding) => report.findings.push(finding),
             None => report.n_nothing += 1,
         }
@@ -165,7 +176,7 @@ pub fn hunt(
     Ok(report)
 }
 
-/// Puts every different question once, and reads the facts about everything that matched.
+/// Puts every different question once, and collapses what matched into requests.
 fn ask_all(
     run: &mut Run<'_>,
     selection: &selection::Selection<'_>,
@@ -181,43 +192,52 @@ fn ask_all(
         });
         wanted.push(number);
     }
+    different.push(pages());
+    different.push(collection());
     let mut answers = run.evidence.search_all(&different, &run.search_options())?;
+    let ids = |hits: Option<Hits>| hits.map(|hits| hits.hits).unwrap_or_default();
+    let (gathering, paging) = (ids(answers.pop()), ids(answers.pop()));
+    run.pages = paging.iter().map(|hit| hit.id).collect();
+    run.collection = collection_among(run.evidence, &mut run.facts, &gathering)?;
     run.hidden.hide(run.evidence, answers.iter_mut().map(|answer| &mut answer.hits))?;
-    let ids: Vec<EventId> =
-        answers.iter().flat_map(|hits| hits.hits.iter().map(|hit| hit.id)).collect();
-    run.facts.load(run.evidence, &ids)?;
-    let asked: Vec<std::rc::Rc<Asked>> = answers
-        .into_iter()
-        .map(|hits| {
-            let calls = collapse(&hits.hits, &run.facts);
-            std::rc::Rc::new(Asked { hits, calls })
-        })
-        .collect();
+    let lists: Vec<&[Hit]> = answers.iter().map(|answer| answer.hits.as_slice()).collect();
+    let calls = collapse(run.evidence, &mut run.facts, &lists, &run.pages)?;
+    let asked = answers.into_iter().zip(calls);
+    let asked: Vec<std::rc::Rc<Asked>> =
+        asked.map(|(hits, calls)| std::rc::Rc::new(Asked { hits, calls })).collect();
     Ok(wanted.into_iter().filter_map(|number| asked.get(number).cloned()).collect())
 }
 
-fn rule_finding(run: &Run<'_>, card: &Card, answer: &Asked) -> Option<Finding> {
+fn rule_finding(
+    run: &mut Run<'_>,
+    card: &Card,
+    answer: &Asked,
+) -> Result<Option<Finding>, SearchError> {
     let (kept, suppressed) = run.allowed.split(card, &answer.calls);
-    if kept.is_empty() && suppressed == 0 {
-        return None;
-    }
-    let mut finding = finding(run, card, &kept, suppressed);
-    finding.notes.extend(answer.hits.notes.iter().cloned());
     if kept.is_empty() {
-        // Everything was allowed: counted with the allow list, no finding.
-        return None;
+        // Where everything was allowed it is counted with the allow list, no finding.
+        return Ok(None);
     }
-    Some(finding)
+    let mut finding = finding(run, card, &kept, suppressed)?;
+    finding.notes.extend(answer.hits.notes.iter().cloned());
+    Ok(Some(finding))
 }
 
 /// Lays out the requests of a finding.
-fn finding(run: &Run<'_>, card: &Card, calls: &[Call], suppressed: u64) -> Finding {
+fn finding(
+    run: &mut Run<'_>,
+    card: &Card,
+    calls: &[Call],
+    suppressed: u64,
+) -> Result<Finding, SearchError> {
+    let shown = calls.iter().take(run.options.events).map(|call| call.event);
+    run.facts.load(run.evidence, &shown.collect::<Vec<EventId>>())?;
     let requests: Vec<Request> = calls
         .iter()
         .take(run.options.events)
         .map(|call| Request::of(call, &run.facts, run.evidence))
         .collect();
-    let n_collection = calls.iter().filter(|call| is_collection(call, &run.facts)).count();
+    let n_collection = calls.iter().filter(|call| run.collection.contains(&call.event)).count();
     let mut notes = Vec::new();
     if n_collection > 0 {
         notes.push(format!(
@@ -234,7 +254,7 @@ fn finding(run: &Run<'_>, card: &Card, calls: &[Call], suppressed: u64) -> Findi
         (_, Level::Medium | Level::High | Level::Critical) => Confidence::Medium,
         _ => Confidence::Low,
     };
-    Finding {
+    Ok(Finding {
         confidence,
         count: calls.iter().filter(|call| !call.is_page).count() as u64,
         n_requests: calls.len() as u64,
@@ -247,22 +267,24 @@ fn finding(run: &Run<'_>, card: &Card, calls: &[Call], suppressed: u64) -> Findi
         groups: Vec::new(),
         notes,
         card: card.clone(),
-    }
+    })
 }
 
 /// Lays out a finding made of groups; the same request in two groups counts once.
 fn group_finding(
-    run: &Run<'_>,
+    run: &mut Run<'_>,
     card: &Card,
     groups: Vec<(Group, Vec<Call>)>,
     suppressed: u64,
-) -> Finding {
+) -> Result<Finding, SearchError> {
     let mut calls: Vec<Call> = groups.iter().flat_map(|(_, calls)| calls.iter().copied()).collect();
     calls.sort_by_key(|call| (call.time, call.place, call.event));
     calls.dedup_by_key(|call| call.event);
-    let mut out = finding(run, card, &calls, suppressed);
+    let mut out = finding(run, card, &calls, suppressed)?;
     let mut left = run.options.events;
     for (mut group, calls) in groups {
+        let shown = calls.iter().take(left).map(|call| call.event);
+        run.facts.load(run.evidence, &shown.collect::<Vec<EventId>>())?;
         group.count = calls.iter().filter(|call| !call.is_page).count() as u64;
         group.requests = calls
             .iter()
@@ -272,7 +294,7 @@ fn group_finding(
         left -= group.requests.len().min(left);
         out.groups.push(group);
     }
-    out
+    Ok(out)
 }
 
 /// Runs what Sigma cannot say.
@@ -292,13 +314,17 @@ fn analyses(run: &mut Run<'_>, report: &mut HuntReport) -> Result<(), HuntError>
             continue;
         }
         run.hidden.hide(run.evidence, answer.groups.iter_mut().map(|(_, hits)| hits))?;
-        let ids: Vec<EventId> =
-            answer.groups.iter().flat_map(|(_, hits)| hits.iter().map(|hit| hit.id)).collect();
-        run.facts.load(run.evidence, &ids)?;
+        // An analysis may follow a trail beyond the range that all others were asked about.
+        let beyond = answer.groups.iter().flat_map(|(_, hits)| hits);
+        let beyond: Vec<Hit> =
+            beyond.filter(|hit| !run.options.range.contains(hit.time)).copied().collect();
+        run.collection.extend(collection_among(run.evidence, &mut run.facts, &beyond)?);
+        run.pages.extend(pages_among(&run.facts, &beyond));
         let mut suppressed = 0;
         let mut groups = Vec::new();
-        for (group, hits) in answer.groups {
-            let calls = collapse(&hits, &run.facts);
+        let lists: Vec<&[Hit]> = answer.groups.iter().map(|(_, hits)| hits.as_slice()).collect();
+        let calls = collapse(run.evidence, &mut run.facts, &lists, &run.pages)?;
+        for ((group, _), calls) in answer.groups.into_iter().zip(calls) {
             let (kept, n) = run.allowed.split(&card, &calls);
             suppressed += n;
             // A group of which a part is allowed is no longer what the analysis found.
@@ -309,7 +335,7 @@ fn analyses(run: &mut Run<'_>, report: &mut HuntReport) -> Result<(), HuntError>
         if groups.is_empty() {
             report.n_nothing += 1;
         } else {
-            report.findings.push(group_finding(run, &card, groups, suppressed));
+            report.findings.push(group_finding(run, &card, groups, suppressed)?);
         }
     }
     Ok(())

@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 
+use crate::hunt::requests::Texts;
 use crate::sigma::rule::Correlation;
 use crate::sigma::rule::CorrelationKind;
 use crate::sigma::rule::Presence;
 use crate::sigma::rule::Window;
 
 /// One match of one of the rules, in one group.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Match {
     /// Which of [`Correlation::rules`].
     pub rule: usize,
@@ -24,8 +25,8 @@ pub struct Match {
     pub time: i64,
     /// What is matched; breaks ties of time, and the same item under two rules is one request.
     pub item: usize,
-    /// The value that is counted or summed.
-    pub value: Option<String>,
+    /// The value that is counted or summed, by the number of its text.
+    pub value: Option<u32>,
 }
 
 /// Matches that fulfil a correlation.
@@ -45,13 +46,34 @@ pub struct Instance {
     pub values: Vec<String>,
 }
 
+/// Says whether any window of a group can fulfil a correlation that needs each of its rules.
+fn possible(correlation: &Correlation, matches: &[Match]) -> bool {
+    let needs_all = match correlation.kind {
+        CorrelationKind::TemporalOrdered => true,
+        CorrelationKind::Temporal => correlation.presence.is_none(),
+        _ => false,
+    };
+    let mut open: Vec<usize> = (0..if needs_all { correlation.rules.len() } else { 0 }).collect();
+    for m in matches {
+        if open.is_empty() {
+            break;
+        }
+        open.retain(|rule| *rule != m.rule);
+    }
+    open.is_empty()
+}
+
 /// Finds every instance of `correlation`, by group and time.
 pub fn correlate(
     correlation: &Correlation,
     groups: BTreeMap<Vec<String>, Vec<Match>>,
+    texts: &Texts,
 ) -> Vec<Instance> {
     let mut found = Vec::new();
     for (key, mut matches) in groups {
+        if !possible(correlation, &matches) {
+            continue;
+        }
         matches.sort_by_key(|m| (m.time, m.item, m.rule));
         let counts_items = matches!(
             correlation.kind,
@@ -68,8 +90,8 @@ pub fn correlate(
         for segment in segments(&matches, correlation) {
             let whole = correlation.window != Window::Sliding;
             let mut instances = match correlation.kind {
-                CorrelationKind::TemporalOrdered => ordered(segment, correlation, whole),
-                _ => windows(segment, correlation, whole),
+                CorrelationKind::TemporalOrdered => ordered(segment, correlation, whole, texts),
+                _ => windows(segment, correlation, whole, texts),
             };
             for instance in &mut instances {
                 instance.key.clone_from(&key);
@@ -108,19 +130,22 @@ fn segments<'m>(matches: &'m [Match], correlation: &Correlation) -> Vec<&'m [Mat
 #[derive(Default)]
 struct Content {
     n: usize,
-    values: HashMap<String, usize>,
+    values: HashMap<u32, usize>,
     numbers: Vec<f64>,
     sum: f64,
-    rules: HashMap<usize, usize>,
+    /// Matches of each rule.
+    rules: Vec<usize>,
 }
 
 impl Content {
-    fn add(&mut self, m: &Match) {
+    fn add(&mut self, m: &Match, texts: &Texts) {
         self.n += 1;
-        *self.rules.entry(m.rule).or_default() += 1;
-        if let Some(value) = &m.value {
-            *self.values.entry(value.clone()).or_default() += 1;
-            if let Ok(number) = value.parse::<f64>() {
+        if let Some(count) = self.rules.get_mut(m.rule) {
+            *count += 1;
+        }
+        if let Some(value) = m.value {
+            *self.values.entry(value).or_default() += 1;
+            if let Ok(number) = texts.text(value).parse::<f64>() {
                 let at = self.numbers.partition_point(|n| n.total_cmp(&number).is_lt());
                 self.numbers.insert(at, number);
                 self.sum += number;
@@ -128,12 +153,14 @@ impl Content {
         }
     }
 
-    fn remove(&mut self, m: &Match) {
+    fn remove(&mut self, m: &Match, texts: &Texts) {
         self.n = self.n.saturating_sub(1);
-        decrement(&mut self.rules, &m.rule);
-        if let Some(value) = &m.value {
-            decrement(&mut self.values, value);
-            if let Ok(number) = value.parse::<f64>() {
+        if let Some(count) = self.rules.get_mut(m.rule) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(value) = m.value {
+            decrement(&mut self.values, &value);
+            if let Ok(number) = texts.text(value).parse::<f64>() {
                 let at = self.numbers.partition_point(|n| n.total_cmp(&number).is_lt());
                 if at < self.numbers.len() {
                     self.numbers.remove(at);
@@ -155,7 +182,7 @@ impl Content {
             CorrelationKind::ValueMedian => percentile(&self.numbers, 50.0),
             CorrelationKind::ValuePercentile => percentile(&self.numbers, correlation.percentile),
             CorrelationKind::Temporal | CorrelationKind::TemporalOrdered => {
-                Some(self.rules.len() as f64)
+                Some(self.rules.iter().filter(|count| **count > 0).count() as f64)
             }
         }
     }
@@ -164,7 +191,7 @@ impl Content {
         if correlation.kind == CorrelationKind::Temporal {
             return match &correlation.presence {
                 Some(presence) => present(presence, &self.rules, &correlation.rules),
-                None => (0..correlation.rules.len()).all(|rule| self.rules.contains_key(&rule)),
+                None => self.rules.iter().all(|count| *count > 0),
             };
         }
         self.measure(correlation)
@@ -190,11 +217,12 @@ fn percentile(sorted: &[f64], percent: f64) -> Option<f64> {
     Some(below + (above - below) * rank.fract())
 }
 
-fn present(presence: &Presence, rules: &HashMap<usize, usize>, names: &[String]) -> bool {
+fn present(presence: &Presence, rules: &[usize], names: &[String]) -> bool {
     match presence {
-        Presence::Rule(name) => {
-            names.iter().position(|n| n == name).is_some_and(|at| rules.contains_key(&at))
-        }
+        Presence::Rule(name) => names
+            .iter()
+            .position(|n| n == name)
+            .is_some_and(|at| rules.get(at).is_some_and(|count| *count > 0)),
         Presence::And(parts) => parts.iter().all(|part| present(part, rules, names)),
         Presence::Or(parts) => parts.iter().any(|part| present(part, rules, names)),
         Presence::Not(inner) => !present(inner, rules, names),
@@ -208,17 +236,22 @@ struct Run {
     measure: f64,
 }
 
-fn windows(matches: &[Match], correlation: &Correlation, whole: bool) -> Vec<Instance> {
-    let mut content = Content::default();
+fn windows(
+    matches: &[Match],
+    correlation: &Correlation,
+    whole: bool,
+    texts: &Texts,
+) -> Vec<Instance> {
+    let mut content = Content { rules: vec![0; correlation.rules.len()], ..Content::default() };
     let mut runs: Vec<Run> = Vec::new();
     let mut left = 0;
     for (right, entering) in matches.iter().enumerate() {
-        content.add(entering);
+        content.add(entering, texts);
         while let Some(leaving) = matches.get(left) {
             if whole || entering.time - leaving.time <= correlation.timespan {
                 break;
             }
-            content.remove(leaving);
+            content.remove(leaving, texts);
             left += 1;
         }
         if (whole && right + 1 < matches.len()) || !content.fulfils(correlation) {
@@ -236,13 +269,18 @@ fn windows(matches: &[Match], correlation: &Correlation, whole: bool) -> Vec<Ins
     runs.iter()
         .filter_map(|run| {
             let inside = matches.get(run.start..=run.end)?;
-            Some(instance(inside.iter(), run.measure, correlation.kind))
+            Some(instance(inside.iter(), run.measure, correlation.kind, texts))
         })
         .collect()
 }
 
 /// Chains of the rules in their order; for every end the chain that began last.
-fn ordered(matches: &[Match], correlation: &Correlation, whole: bool) -> Vec<Instance> {
+fn ordered(
+    matches: &[Match],
+    correlation: &Correlation,
+    whole: bool,
+    texts: &Texts,
+) -> Vec<Instance> {
     let n_rules = correlation.rules.len();
     let mut chains: Vec<Option<Vec<usize>>> = vec![None; n_rules];
     let mut found: Vec<Vec<usize>> = Vec::new();
@@ -294,6 +332,7 @@ fn ordered(matches: &[Match], correlation: &Correlation, whole: bool) -> Vec<Ins
                 chain.iter().filter_map(|at| matches.get(*at)),
                 n_rules as f64,
                 correlation.kind,
+                texts,
             )
         })
         .collect()
@@ -303,14 +342,15 @@ fn instance<'m>(
     matches: impl Iterator<Item = &'m Match> + Clone,
     measure: f64,
     kind: CorrelationKind,
+    texts: &Texts,
 ) -> Instance {
     let mut seen = HashSet::new();
     let items = matches.clone().map(|m| m.item).filter(|item| seen.insert(*item)).collect();
     let mut values: Vec<String> = Vec::new();
     if kind == CorrelationKind::ValueCount {
-        values = matches.clone().filter_map(|m| m.value.clone()).collect();
+        let numbers: HashSet<u32> = matches.clone().filter_map(|m| m.value).collect();
+        values = numbers.into_iter().map(|number| texts.text(number).to_owned()).collect();
         values.sort_unstable();
-        values.dedup();
     }
     Instance {
         key: Vec::new(),

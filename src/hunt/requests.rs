@@ -1,13 +1,20 @@
 //! Requests instead of events: stages of one request are one, pages of one list are one, and what
 //! the collector of the evidence did is labelled.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::HashSet;
 
 use crate::event::field::CREDENTIAL_ID;
 use crate::event::field::DECISION;
 use crate::event::field::Field;
 use crate::event::place::Place;
 use crate::event::time::Timestamp;
+use crate::query::ast::Glob;
+use crate::query::ast::GlobPart;
+use crate::query::ast::QueryAst;
+use crate::query::ast::Test;
+use crate::search::codes::Codes;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
@@ -26,7 +33,7 @@ pub enum Fact {
     User,
     /// impersonatedUser.username
     As,
-    /// sourceIPs, joined with a comma
+    /// sourceIPs
     Addresses,
     /// the last of sourceIPs
     Peer,
@@ -76,8 +83,6 @@ fn fact_fields() -> [Field; N_FACTS] {
     ]
 }
 
-/// How many events are asked for at once, so that their texts are never all in memory twice.
-const CHUNK: usize = 8192;
 /// Pages of one list follow each other faster than this: the API server's continue tokens expire
 /// with etcd's compaction, five minutes by default.
 const LIST_SPAN: i64 = 5 * 60 * 1_000_000;
@@ -113,50 +118,167 @@ impl Texts {
     }
 }
 
-/// The facts about all events that some hunt matched.
+/// Values of one field; those of an event are kept by its number.
+#[derive(Debug)]
+struct Column {
+    field: Field,
+    /// For each event one more than the number of its first text; 0 where it was not asked about.
+    first: Table,
+    /// The further values of the events that have several.
+    more: HashMap<EventId, Vec<u32>>,
+}
+
+/// One number per event.
+///
+/// The lower halves of the ids of one upper half are dense (see [`EventId`]), so that a list each
+/// is faster and smaller than a map.
 #[derive(Debug, Default)]
+struct Table {
+    parts: Vec<Vec<u32>>,
+    numbers: HashMap<u32, usize>,
+}
+
+impl Table {
+    fn get(&self, id: EventId) -> u32 {
+        let part = self.numbers.get(&((id.0 >> 32) as u32)).and_then(|at| self.parts.get(*at));
+        part.and_then(|part| part.get(id.0 as u32 as usize)).copied().unwrap_or(0)
+    }
+
+    fn put(&mut self, id: EventId, number: u32) {
+        let next = self.parts.len();
+        let at = *self.numbers.entry((id.0 >> 32) as u32).or_insert(next);
+        if at == next {
+            self.parts.push(Vec::new());
+        }
+        let Some(part) = self.parts.get_mut(at) else { return };
+        let place = id.0 as u32 as usize;
+        if part.len() <= place {
+            part.resize(place + 1, 0);
+        }
+        if let Some(slot) = part.get_mut(place) {
+            *slot = number;
+        }
+    }
+}
+
+/// What is known about the events that some hunt matched: of each only what was asked for.
+#[derive(Debug)]
 pub struct Facts {
-    rows: HashMap<EventId, [u32; N_FACTS]>,
+    columns: Vec<Column>,
     texts: Texts,
 }
 
+impl Default for Facts {
+    fn default() -> Facts {
+        let mut facts = Facts { columns: Vec::new(), texts: Texts::default() };
+        for field in fact_fields() {
+            facts.slot(&field);
+        }
+        facts
+    }
+}
+
 impl Facts {
-    /// Reads what is not known yet about `ids`.
+    /// The place of a field; of a [`Fact`] it is its number.
+    pub fn slot(&mut self, field: &Field) -> usize {
+        if let Some(at) = self.columns.iter().position(|column| column.field == *field) {
+            return at;
+        }
+        self.columns.push(Column {
+            field: field.clone(),
+            first: Table::default(),
+            more: HashMap::new(),
+        });
+        self.columns.len() - 1
+    }
+
+    /// Reads all that findings show of events.
     ///
     /// # Errors
     /// When the evidence cannot be read.
     pub fn load(&mut self, evidence: &dyn Evidence, ids: &[EventId]) -> Result<(), SearchError> {
-        let mut missing: Vec<EventId> =
-            ids.iter().copied().filter(|id| !self.rows.contains_key(id)).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        let fields = fact_fields();
-        for chunk in missing.chunks(CHUNK) {
-            for (id, row) in chunk.iter().zip(evidence.rows(chunk, &fields)?) {
-                let mut numbers = [0_u32; N_FACTS];
-                for (at, (number, values)) in numbers.iter_mut().zip(&row).enumerate() {
-                    *number = match values.as_slice() {
-                        [] => 0,
-                        [one] => self.texts.number(one),
-                        many if at == Fact::Addresses as usize => {
-                            self.texts.number(&many.join(","))
-                        }
-                        [first, ..] => self.texts.number(first),
-                    };
-                }
-                self.rows.insert(*id, numbers);
+        let all: Vec<usize> = (0..N_FACTS).collect();
+        self.load_some(evidence, ids, &all)
+    }
+
+    /// Reads what is not known yet of some fields of events.
+    ///
+    /// # Errors
+    /// When the evidence cannot be read.
+    pub fn load_some(
+        &mut self,
+        evidence: &dyn Evidence,
+        ids: &[EventId],
+        slots: &[usize],
+    ) -> Result<(), SearchError> {
+        let mut open: BTreeMap<Vec<EventId>, Vec<usize>> = BTreeMap::new();
+        for slot in slots {
+            let Some(column) = self.columns.get(*slot) else { continue };
+            let mut missing: Vec<EventId> =
+                ids.iter().copied().filter(|id| column.first.get(*id) == 0).collect();
+            missing.sort_unstable();
+            missing.dedup();
+            if !missing.is_empty() {
+                open.entry(missing).or_default().push(*slot);
+            }
+        }
+        for (ids, slots) in open {
+            let fields: Vec<Field> = slots
+                .iter()
+                .filter_map(|slot| self.columns.get(*slot))
+                .map(|column| column.field.clone())
+                .collect();
+            for (slot, codes) in slots.into_iter().zip(evidence.codes(&ids, &fields)?) {
+                self.keep(slot, &ids, &codes);
             }
         }
         Ok(())
     }
 
-    /// A fact as text, empty where the event has none.
+    fn keep(&mut self, slot: usize, ids: &[EventId], codes: &Codes) {
+        let numbers: Vec<u32> = codes.texts.iter().map(|text| self.texts.number(text)).collect();
+        let number = |code: u32| {
+            let at = (code as usize).checked_sub(1);
+            at.and_then(|at| numbers.get(at)).copied().unwrap_or(0)
+        };
+        let Some(column) = self.columns.get_mut(slot) else { return };
+        for (id, first) in ids.iter().zip(&codes.first) {
+            column.first.put(*id, number(*first) + 1);
+        }
+        for (at, more) in &codes.more {
+            if let Some(id) = ids.get(*at) {
+                column.more.insert(*id, more.iter().map(|code| number(*code)).collect());
+            }
+        }
+    }
+
+    /// The first value of a fact, empty where the event has none.
     pub fn text(&self, id: EventId, fact: Fact) -> &str {
         self.texts.text(self.number(id, fact))
     }
 
+    /// All values of a field that are not empty, as numbers of texts.
+    pub fn numbers(&self, id: EventId, slot: usize) -> impl Iterator<Item = u32> + '_ {
+        let column = self.columns.get(slot);
+        let first = column.map_or(0, |column| column.first.get(id)).saturating_sub(1);
+        let more = column.filter(|column| !column.more.is_empty());
+        let more = more.and_then(|column| column.more.get(&id)).into_iter().flatten().copied();
+        std::iter::once(first).chain(more).filter(|number| *number != 0)
+    }
+
+    /// The number of a text that is made of others.
+    pub fn number_of(&mut self, text: &str) -> u32 {
+        self.texts.number(text)
+    }
+
+    /// The texts behind the numbers.
+    pub fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
     fn number(&self, id: EventId, fact: Fact) -> u32 {
-        self.rows.get(&id).and_then(|row| row.get(fact as usize)).copied().unwrap_or(0)
+        let column = self.columns.get(fact as usize);
+        column.map_or(0, |column| column.first.get(id)).saturating_sub(1)
     }
 }
 
@@ -175,38 +297,89 @@ pub struct Call {
     pub is_page: bool,
 }
 
-/// Collapses hits, in the order of the evidence, into requests in the same order.
-pub fn collapse(hits: &[Hit], facts: &Facts) -> Vec<Call> {
+/// Collapses lists of hits, each in the order of the evidence, into requests in the same order.
+///
+/// # Errors
+/// When the evidence cannot be read.
+pub fn collapse(
+    evidence: &dyn Evidence,
+    facts: &mut Facts,
+    lists: &[&[Hit]],
+    pages: &HashSet<EventId>,
+) -> Result<Vec<Vec<Call>>, SearchError> {
+    // Stages of one request bear one time, so hits of a time of their own are requests.
+    let ties = lists.iter().flat_map(|hits| hits.chunk_by(|a, b| a.time == b.time));
+    let ties: Vec<EventId> = ties.filter(|run| run.len() > 1).flatten().map(|hit| hit.id).collect();
+    let told_apart = [Fact::AuditId, Fact::User, Fact::Stage].map(|fact| fact as usize);
+    facts.load_some(evidence, &ties, &told_apart)?;
+    let mut all: Vec<Vec<Call>> = lists.iter().map(|hits| requests(hits, facts)).collect();
+    let listing = all.iter_mut().filter(|calls| calls.iter().any(|c| pages.contains(&c.event)));
+    let mut listing: Vec<&mut Vec<Call>> = listing.collect();
+    let ids: Vec<EventId> =
+        listing.iter().flat_map(|calls| calls.iter().map(|c| c.event)).collect();
+    facts.load_some(evidence, &ids, &[Fact::Verb as usize])?;
+    let lists: Vec<EventId> =
+        ids.into_iter().filter(|id| facts.text(*id, Fact::Verb) == "list").collect();
+    facts.load_some(evidence, &lists, &ACTOR.map(|fact| fact as usize))?;
+    for calls in &mut listing {
+        mark_pages(calls, facts);
+    }
+    Ok(all)
+}
+
+fn requests(hits: &[Hit], facts: &Facts) -> Vec<Call> {
     let mut calls: Vec<Call> = Vec::with_capacity(hits.len());
-    let mut seen: HashMap<(u32, Option<Timestamp>, u32), usize> = HashMap::new();
-    for hit in hits {
-        let audit_id = facts.number(hit.id, Fact::AuditId);
-        let call =
-            Call { event: hit.id, time: hit.time, place: hit.place, n_events: 1, is_page: false };
-        if audit_id == 0 {
-            // Nothing says what it belongs to, so it stands for itself.
-            calls.push(call);
-            continue;
-        }
-        let key = (audit_id, hit.time, facts.number(hit.id, Fact::User));
-        match seen.get(&key).and_then(|at| calls.get_mut(*at)) {
-            Some(known) => {
-                known.n_events += 1;
-                let ended =
-                    |id| matches!(facts.text(id, Fact::Stage), "ResponseComplete" | "Panic");
-                if ended(hit.id) && !ended(known.event) {
-                    known.event = hit.id;
-                    known.place = hit.place;
-                }
-            }
-            None => {
-                seen.insert(key, calls.len());
+    for run in hits.chunk_by(|a, b| a.time == b.time) {
+        let mut seen: HashMap<(u32, u32), usize> = HashMap::new();
+        for hit in run {
+            let call = Call {
+                event: hit.id,
+                time: hit.time,
+                place: hit.place,
+                n_events: 1,
+                is_page: false,
+            };
+            let audit_id = facts.number(hit.id, Fact::AuditId);
+            if run.len() == 1 || audit_id == 0 {
+                // Nothing says what it belongs to, so it stands for itself.
                 calls.push(call);
+                continue;
+            }
+            let key = (audit_id, facts.number(hit.id, Fact::User));
+            match seen.get(&key).and_then(|at| calls.get_mut(*at)) {
+                Some(known) => {
+                    known.n_events += 1;
+                    let ended =
+                        |id| matches!(facts.text(id, Fact::Stage), "ResponseComplete" | "Panic");
+                    if ended(hit.id) && !ended(known.event) {
+                        known.event = hit.id;
+                        known.place = hit.place;
+                    }
+                }
+                None => {
+                    seen.insert(key, calls.len());
+                    calls.push(call);
+                }
             }
         }
     }
-    mark_pages(&mut calls, facts);
     calls
+}
+
+/// What tells one client's lists of one thing from others, and a page from a list.
+const ACTOR: [Fact; 6] =
+    [Fact::User, Fact::Credential, Fact::Agent, Fact::Resource, Fact::Namespace, Fact::Uri];
+
+/// Asks for all pages but the first of lists.
+pub fn pages() -> QueryAst {
+    QueryAst::all_of(vec![QueryAst::path_equals("verb", "list"), like("requestURI", "continue=")])
+}
+
+/// `path` holds `text`.
+fn like(path: &str, text: &str) -> QueryAst {
+    let text = GlobPart::Text(text.to_owned());
+    let glob = Glob(vec![GlobPart::AnyRun, text, GlobPart::AnyRun]);
+    QueryAst::Field { field: Field::path(path), test: Test::Like { glob, cased: false } }
 }
 
 /// A list with `continue=` goes on where the same client's last list of the same thing ended.
@@ -302,10 +475,8 @@ impl Request {
             user: text(Fact::User),
             as_user: text(Fact::As),
             addresses: facts
-                .text(call.event, Fact::Addresses)
-                .split(',')
-                .filter(|ip| !ip.is_empty())
-                .map(str::to_owned)
+                .numbers(call.event, Fact::Addresses as usize)
+                .map(|number| facts.texts.text(number).to_owned())
                 .collect(),
             agent: text(Fact::Agent),
             group: text(Fact::Group),
@@ -349,8 +520,8 @@ impl Request {
 
 /// Says whether a call looks like the collection of this evidence (hunts.md 149): reading logs
 /// through the kubelet as `oc adm node-logs` does, and must-gather's own namespaces.
-pub fn is_collection(call: &Call, facts: &Facts) -> bool {
-    let text = |fact| facts.text(call.event, fact);
+pub fn is_collection(event: EventId, facts: &Facts) -> bool {
+    let text = |fact| facts.text(event, fact);
     let node_logs = text(Fact::Resource) == "nodes"
         && text(Fact::Sub) == "proxy"
         && text(Fact::Verb) == "get"
@@ -358,11 +529,56 @@ pub fn is_collection(call: &Call, facts: &Facts) -> bool {
     node_logs || text(Fact::Namespace).starts_with("openshift-must-gather-")
 }
 
+/// What [`is_collection`] needs.
+const COLLECTION: [Fact; 5] = [Fact::Resource, Fact::Sub, Fact::Verb, Fact::Uri, Fact::Namespace];
+
+/// Returns the events that look like the collection of this evidence, among those that [`collection`]
+/// asks for.
+///
+/// # Errors
+/// When the evidence cannot be read.
+pub fn collection_among(
+    evidence: &dyn Evidence,
+    facts: &mut Facts,
+    hits: &[Hit],
+) -> Result<HashSet<EventId>, SearchError> {
+    let ids: Vec<EventId> = hits.iter().map(|hit| hit.id).collect();
+    facts.load_some(evidence, &ids, &COLLECTION.map(|fact| fact as usize))?;
+    Ok(ids.into_iter().filter(|id| is_collection(*id, facts)).collect())
+}
+
+/// Returns which of these events are pages as [`pages`] asks for; what [`collection_among`] reads of
+/// them is enough to say.
+pub fn pages_among(facts: &Facts, hits: &[Hit]) -> Vec<EventId> {
+    let is_page = |id: &EventId| {
+        facts.text(*id, Fact::Verb) == "list" && query_has(facts.text(*id, Fact::Uri), "continue")
+    };
+    hits.iter().map(|hit| hit.id).filter(is_page).collect()
+}
+
+/// Asks for everything that can look like the collection of this evidence.
+pub fn collection() -> QueryAst {
+    let gathering =
+        Glob(vec![GlobPart::Text("openshift-must-gather-".to_owned()), GlobPart::AnyRun]);
+    QueryAst::any_of(vec![
+        QueryAst::all_of(vec![
+            QueryAst::path_equals("objectRef.resource", "nodes"),
+            QueryAst::path_equals("objectRef.subresource", "proxy"),
+            QueryAst::path_equals("verb", "get"),
+            like("requestURI", "/proxy/logs"),
+        ]),
+        QueryAst::Field {
+            field: Field::Namespace,
+            test: Test::Like { glob: gathering, cased: false },
+        },
+    ])
+}
+
 fn labels(call: &Call, facts: &Facts) -> Vec<&'static str> {
     let text = |fact| facts.text(call.event, fact);
     let uri = text(Fact::Uri);
     let mut labels = Vec::new();
-    if is_collection(call, facts) {
+    if is_collection(call.event, facts) {
         labels.push("collection");
     }
     if matches!(text(Fact::Verb), "list" | "watch")
@@ -386,34 +602,36 @@ fn labels(call: &Call, facts: &Facts) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::place::SourceId;
+    use crate::search::evidence::SearchOptions;
+    use crate::search::scan::MemoryEvidence;
+    use crate::search::scan::ScanRecord;
+    use serde_json::json;
 
-    /// Facts as (auditID, stage, verb, user, uri), one event each, all lists of secrets.
-    fn case(events: &[(i64, &str, &str, &str, &str, &str)]) -> (Vec<Hit>, Facts) {
+    /// Events as (microseconds, auditID, stage, verb, user, uri) collapsed.
+    fn calls(events: &[(i64, &str, &str, &str, &str, &str)]) -> Vec<Call> {
+        let texts = events.iter().map(|(time, audit_id, stage, verb, user, uri)| {
+            json!({
+                "kind": "Event", "apiVersion": "audit.k8s.io/v1",
+                "auditID": audit_id, "stage": stage, "verb": verb, "user": {"username": user},
+                "requestURI": uri, "requestReceivedTimestamp": Timestamp(*time).to_rfc3339(),
+            })
+        });
+        let records = texts.enumerate().map(|(n, event)| ScanRecord {
+            event: event.to_string().into_bytes(),
+            offset: n as u64,
+            ..ScanRecord::default()
+        });
+        let evidence = MemoryEvidence::new(records);
+        let ask = |question| evidence.search(&question, &SearchOptions::default()).unwrap().hits;
+        let pages = ask(pages()).iter().map(|hit| hit.id).collect();
         let mut facts = Facts::default();
-        let mut hits = Vec::new();
-        for (n, (time, audit_id, stage, verb, user, uri)) in events.iter().enumerate() {
-            let mut row = [0; N_FACTS];
-            for (fact, text) in [
-                (Fact::AuditId, audit_id),
-                (Fact::Stage, stage),
-                (Fact::Verb, verb),
-                (Fact::User, user),
-                (Fact::Uri, uri),
-            ] {
-                row[fact as usize] = facts.texts.number(text);
-            }
-            let id = EventId(n as u64);
-            facts.rows.insert(id, row);
-            let place = Place { source: SourceId(0), offset: n as u64, line: 1, item: 0 };
-            hits.push(Hit { id, time: Some(Timestamp(*time)), place });
-        }
-        (hits, facts)
+        let found = collapse(&evidence, &mut facts, &[&ask(QueryAst::All)], &pages);
+        found.unwrap().remove(0)
     }
 
     #[test]
     fn stages_are_one_request_and_the_last_stands_for_it() {
-        let (hits, facts) = case(&[
+        let calls = calls(&[
             (1, "a", "ResponseStarted", "create", "u", "/exec"),
             (1, "a", "ResponseComplete", "create", "u", "/exec"),
             (1, "b", "ResponseStarted", "get", "u", "/exec"),
@@ -421,7 +639,6 @@ mod tests {
             (2, "", "ResponseComplete", "get", "u", "/x"),
             (2, "", "ResponseComplete", "get", "u", "/x"),
         ]);
-        let calls = collapse(&hits, &facts);
         // The same auditID at another time is another request: a client may set it.
         assert_eq!(calls.len(), 5);
         assert_eq!(calls[0].event, EventId(1));
@@ -431,7 +648,7 @@ mod tests {
     #[test]
     fn pages_belong_to_their_list() {
         let minute = 60_000_000;
-        let (hits, facts) = case(&[
+        let calls = calls(&[
             (0, "a", "ResponseComplete", "list", "u", "/api/v1/secrets?limit=500"),
             (1, "b", "ResponseComplete", "list", "u", "/api/v1/secrets?continue=x&limit=500"),
             (2, "c", "ResponseComplete", "list", "u", "/api/v1/secrets?limit=500"),
@@ -439,7 +656,7 @@ mod tests {
             (4, "e", "ResponseComplete", "list", "v", "/api/v1/secrets?continue=y&limit=500"),
             (9 * minute, "f", "ResponseComplete", "list", "u", "/api/v1/secrets?continue=z"),
         ]);
-        let pages: Vec<bool> = collapse(&hits, &facts).iter().map(|call| call.is_page).collect();
+        let pages: Vec<bool> = calls.iter().map(|call| call.is_page).collect();
         assert_eq!(pages, [false, true, false, true, false, false]);
     }
 

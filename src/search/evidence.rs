@@ -12,6 +12,7 @@ use crate::event::place::SourceId;
 use crate::event::time::TimeRange;
 use crate::event::time::Timestamp;
 use crate::query::ast::QueryAst;
+use crate::search::codes::Codes;
 use crate::search::error::SearchError;
 
 /// One event of one body of evidence; only the [`Evidence`] that gave it out can read it.
@@ -165,6 +166,21 @@ pub trait Evidence: Sync {
     /// # Errors
     /// As [`Self::fetch`].
     fn rows(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Row>, SearchError>;
+
+    /// Returns the same as [`Self::rows`], one [`Codes`] per field: for many events, of which the
+    /// values matter more than the texts.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    fn codes(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Codes>, SearchError> {
+        let mut lists: Vec<Vec<Vec<String>>> = vec![Vec::with_capacity(ids.len()); fields.len()];
+        for row in self.rows(ids, fields)? {
+            for (lists, values) in lists.iter_mut().zip(row) {
+                lists.push(values);
+            }
+        }
+        Ok(lists.into_iter().map(Codes::of_lists).collect())
+    }
 
     /// Returns the name (`path` or `path!member!member`) of a source.
     fn source_name(&self, source: SourceId) -> String;

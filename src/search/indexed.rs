@@ -20,6 +20,7 @@ use crate::index::pack::wire::Damage;
 use crate::index::reader::IndexReader;
 use crate::query::ast::QueryAst;
 use crate::search::bits::Bits;
+use crate::search::codes::Codes;
 use crate::search::conflict::AskedConflicts;
 use crate::search::conflict::asks_conflicts;
 use crate::search::error::SearchError;
@@ -50,6 +51,7 @@ use crate::search::pack_top::TopRow;
 use crate::search::pack_top::by_numbers;
 use crate::search::pack_top::merge_numbers;
 use crate::search::pack_top::top_of_pack;
+use crate::search::pack_values::codes as pack_codes;
 use crate::search::pack_values::values;
 use crate::search::pattern_sets::PatternSets;
 use crate::search::question::Question;
@@ -521,6 +523,29 @@ impl Evidence for Searcher {
             }
             Ok(rows)
         })
+    }
+
+    fn codes(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Codes>, SearchError> {
+        self.trim();
+        let groups: Vec<(u32, Vec<(u32, usize)>)> = Searcher::by_pack(ids).into_iter().collect();
+        let answers: Vec<Vec<Codes>> = groups
+            .par_iter()
+            .map(|(pack, events)| {
+                let number = *pack as usize;
+                let scope = self.pack(number)?;
+                let events: Vec<usize> = events.iter().map(|(event, _)| *event as usize).collect();
+                let of_field = |field| pack_codes(scope, &events, field, self.zone);
+                let found: Result<Vec<Codes>, Damage> = fields.iter().map(of_field).collect();
+                found.map_err(|damage| self.damaged(number, &damage))
+            })
+            .collect::<Result<_, SearchError>>()?;
+        let mut all: Vec<Codes> = vec![Codes::none(ids.len()); fields.len()];
+        for ((_, events), found) in groups.iter().zip(answers) {
+            for (all, own) in all.iter_mut().zip(found) {
+                all.scatter(own, events.iter().map(|(_, at)| *at));
+            }
+        }
+        Ok(all)
     }
 
     fn source_name(&self, source: SourceId) -> String {

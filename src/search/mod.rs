@@ -2,6 +2,7 @@
 
 pub mod bits;
 pub mod clock;
+pub mod codes;
 pub mod compare;
 pub mod conflict;
 pub mod error;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::event::field::CREDENTIAL_ID;
 use crate::event::field::Field;
 use crate::event::time::Timestamp;
 use crate::hunt::batch::Asked;
@@ -19,19 +18,15 @@ use crate::hunt::error::HuntError;
 use crate::hunt::finding::Group;
 use crate::hunt::finding::HuntReport;
 use crate::hunt::requests::Call;
-use crate::hunt::requests::Fact;
 use crate::hunt::requests::Facts;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
-use crate::search::evidence::Evidence;
 use crate::sigma::rule::Correlation;
 use crate::sigma::rule::CorrelationKind;
 use crate::sigma::rule::Window;
 
 /// Groups a match may belong to at most: several values in several fields multiply.
 const MAX_KEYS: usize = 64;
-/// Events whose further fields are asked for at once.
-const CHUNK: usize = 8192;
 
 /// Runs every correlation of the selection.
 pub fn run(
@@ -69,7 +64,7 @@ pub fn run(
             ends.add(&chosen.card.rule, all);
         }
         if chosen.reported {
-            report_instances(run, chosen, found, report);
+            report_instances(run, chosen, found, report)?;
         }
     }
     Ok(())
@@ -129,7 +124,7 @@ fn calls_of(
 
 /// Returns the requests in order and the instances, whose items are positions among them.
 fn instances(
-    run: &Run<'_>,
+    run: &mut Run<'_>,
     correlation: &Correlation,
     sources: &[Vec<Call>],
     report: &mut HuntReport,
@@ -139,25 +134,29 @@ fn instances(
     calls.dedup_by_key(|call| call.event);
     let positions: HashMap<EventId, usize> =
         calls.iter().enumerate().map(|(at, call)| (call.event, at)).collect();
-    let values = Values::load(run.evidence, correlation, &calls)?;
-    let mut groups: BTreeMap<Vec<String>, Vec<Match>> = BTreeMap::new();
+    let slots = Slots::load(run, correlation, &calls)?;
+    let mut groups: HashMap<Key, Vec<Match>> = HashMap::new();
     let mut timeless = 0_u64;
     let mut keyless = 0_u64;
     for (rule, source) in sources.iter().enumerate() {
-        let reference = correlation.rules.get(rule).map_or("", String::as_str);
+        let keys_of = slots.of_rule(correlation, rule);
         for call in source {
             let Some(Timestamp(time)) = call.time else {
                 timeless += 1;
                 continue;
             };
             let Some(item) = positions.get(&call.event).copied() else { continue };
-            let keys = keys_of(correlation, reference, call.event, &run.facts, &values);
+            let keys = keys_of.keys(call.event, &run.facts);
             keyless += u64::from(keys.is_empty());
+            let counted = slots.counted(call.event, &mut run.facts);
             for key in keys {
                 let matches = groups.entry(key).or_default();
-                for value in counted(correlation, call.event, &run.facts, &values) {
-                    matches.push(Match { rule, time, item, value });
-                }
+                matches.extend(counted.iter().map(|value| Match {
+                    rule,
+                    time,
+                    item,
+                    value: *value,
+                }));
             }
         }
     }
@@ -175,147 +174,118 @@ fn instances(
             names.join(" and ")
         ));
     }
-    let found = correlate(correlation, groups);
+    let texts = run.facts.texts();
+    let named = |key: Key| key.iter().map(|number| texts.text(*number).to_owned()).collect();
+    let groups: BTreeMap<Vec<String>, Vec<Match>> =
+        groups.into_iter().map(|(key, matches)| (named(key), matches)).collect();
+    let found = correlate(correlation, groups, texts);
     Ok((calls, found))
 }
 
-/// Every combination of the values of the group-by fields; none where one has no value.
-fn keys_of(
-    correlation: &Correlation,
-    reference: &str,
-    event: EventId,
-    facts: &Facts,
-    values: &Values,
-) -> Vec<Vec<String>> {
-    let mut keys: Vec<Vec<String>> = vec![Vec::new()];
-    for group_by in &correlation.group_by {
-        let fields = group_by.fields.get(reference).or_else(|| group_by.fields.get("*"));
-        let mut found: Vec<String> = fields
-            .into_iter()
-            .flatten()
-            .flat_map(|field| values.of(event, field, facts))
-            .filter(|value| !value.is_empty())
-            .collect();
-        found.sort_unstable();
-        found.dedup();
-        keys = keys
-            .iter()
-            .flat_map(|key| {
-                found.iter().map(move |value| {
-                    let mut key = key.clone();
-                    key.push(value.clone());
-                    key
-                })
-            })
-            .take(MAX_KEYS)
-            .collect();
-    }
-    keys
+/// Values of the group-by fields, by the numbers of their texts.
+type Key = Vec<u32>;
+
+/// Where the fields of a correlation stand among the facts.
+struct Slots {
+    /// For each group-by its field by rule, `*` for all.
+    group_by: Vec<BTreeMap<String, Vec<usize>>>,
+    /// Fields whose values are counted.
+    counted: Vec<usize>,
 }
 
-/// What a match adds to the count: nothing but itself, or each value of the counted field.
-fn counted(
-    correlation: &Correlation,
-    event: EventId,
-    facts: &Facts,
-    values: &Values,
-) -> Vec<Option<String>> {
-    match correlation.value_fields.as_slice() {
-        [] => vec![None],
-        [field] => {
-            let found = values.of(event, field, facts);
-            if found.is_empty() { vec![None] } else { found.into_iter().map(Some).collect() }
-        }
-        many => {
-            let parts: Vec<String> = many
-                .iter()
-                .map(|field| values.of(event, field, facts).into_iter().next().unwrap_or_default())
-                .collect();
-            vec![Some(parts.join(" / "))]
-        }
-    }
-}
-
-/// Values of fields that are not among the facts.
-#[derive(Default)]
-struct Values {
-    rows: HashMap<(EventId, Field), Vec<String>>,
-}
-
-impl Values {
+impl Slots {
+    /// Reads the fields of a correlation for its requests.
     fn load(
-        evidence: &dyn Evidence,
+        run: &mut Run<'_>,
         correlation: &Correlation,
         calls: &[Call],
-    ) -> Result<Values, SearchError> {
-        let mut fields: Vec<Field> = correlation
+    ) -> Result<Slots, SearchError> {
+        let mut slots = |fields: &[Field]| -> Vec<usize> {
+            fields.iter().map(|field| run.facts.slot(field)).collect()
+        };
+        let group_by: Vec<BTreeMap<String, Vec<usize>>> = correlation
             .group_by
             .iter()
-            .flat_map(|group_by| group_by.fields.values().flatten())
-            .chain(&correlation.value_fields)
-            .filter(|field| fact_of(field).is_none())
-            .cloned()
+            .map(|g| g.fields.iter().map(|(rule, own)| (rule.clone(), slots(own))).collect())
             .collect();
-        fields.sort();
-        fields.dedup();
-        let mut values = Values::default();
-        if fields.is_empty() {
-            return Ok(values);
-        }
+        let counted = slots(&correlation.value_fields);
+        let mut all: Vec<usize> =
+            group_by.iter().flat_map(BTreeMap::values).flatten().chain(&counted).copied().collect();
+        all.sort_unstable();
+        all.dedup();
         let ids: Vec<EventId> = calls.iter().map(|call| call.event).collect();
-        for chunk in ids.chunks(CHUNK) {
-            for (id, row) in chunk.iter().zip(evidence.rows(chunk, &fields)?) {
-                for (field, found) in fields.iter().zip(row) {
-                    values.rows.insert((*id, field.clone()), found);
-                }
-            }
-        }
-        Ok(values)
+        run.facts.load_some(run.evidence, &ids, &all)?;
+        Ok(Slots { group_by, counted })
     }
 
-    fn of(&self, event: EventId, field: &Field, facts: &Facts) -> Vec<String> {
-        match fact_of(field) {
-            Some(Fact::Addresses) => {
-                let joined = facts.text(event, Fact::Addresses);
-                joined.split(',').filter(|ip| !ip.is_empty()).map(str::to_owned).collect()
+    /// The group-by fields as one of the rules names them.
+    fn of_rule(&self, correlation: &Correlation, rule: usize) -> RuleSlots {
+        let reference = correlation.rules.get(rule).map_or("", String::as_str);
+        let own = |fields: &'_ BTreeMap<String, Vec<usize>>| {
+            fields.get(reference).or_else(|| fields.get("*")).cloned().unwrap_or_default()
+        };
+        RuleSlots(self.group_by.iter().map(own).collect())
+    }
+
+    /// What a match adds to the count: nothing but itself, or each value of the counted field.
+    fn counted(&self, event: EventId, facts: &mut Facts) -> Vec<Option<u32>> {
+        match self.counted.as_slice() {
+            [] => vec![None],
+            [slot] => {
+                let found: Vec<Option<u32>> = facts.numbers(event, *slot).map(Some).collect();
+                if found.is_empty() { vec![None] } else { found }
             }
-            Some(fact) => {
-                let text = facts.text(event, fact);
-                if text.is_empty() { Vec::new() } else { vec![text.to_owned()] }
+            many => {
+                let part = |slot: &usize| {
+                    let number = facts.numbers(event, *slot).next().unwrap_or_default();
+                    facts.texts().text(number).to_owned()
+                };
+                let parts: Vec<String> = many.iter().map(part).collect();
+                vec![Some(facts.number_of(&parts.join(" / ")))]
             }
-            None => self.rows.get(&(event, field.clone())).cloned().unwrap_or_default(),
         }
     }
 }
 
-fn fact_of(field: &Field) -> Option<Fact> {
-    Some(match field {
-        Field::Peer => Fact::Peer,
-        Field::Namespace => Fact::Namespace,
-        Field::Name => Fact::Name,
-        Field::Path(path) => match path.as_str() {
-            "user.username" => Fact::User,
-            "impersonatedUser.username" => Fact::As,
-            "sourceIPs" => Fact::Addresses,
-            "userAgent" => Fact::Agent,
-            "objectRef.resource" => Fact::Resource,
-            "objectRef.subresource" => Fact::Sub,
-            "responseStatus.code" => Fact::Code,
-            "verb" => Fact::Verb,
-            CREDENTIAL_ID => Fact::Credential,
-            "requestURI" => Fact::Uri,
-            _ => return None,
-        },
-        _ => return None,
-    })
+/// The group-by fields of one rule.
+struct RuleSlots(Vec<Vec<usize>>);
+
+impl RuleSlots {
+    /// Every combination of the values of the group-by fields; none where one has no value.
+    fn keys(&self, event: EventId, facts: &Facts) -> Vec<Key> {
+        let mut keys: Vec<Key> = vec![Vec::with_capacity(self.0.len())];
+        for slots in &self.0 {
+            let mut found: Vec<u32> =
+                slots.iter().flat_map(|slot| facts.numbers(event, *slot)).collect();
+            if let [only] = found.as_slice() {
+                keys.iter_mut().for_each(|key| key.push(*only));
+                continue;
+            }
+            let texts = facts.texts();
+            found.sort_unstable_by_key(|number| texts.text(*number));
+            found.dedup();
+            keys = keys
+                .iter()
+                .flat_map(|key| {
+                    found.iter().map(move |value| {
+                        let mut key = key.clone();
+                        key.push(*value);
+                        key
+                    })
+                })
+                .take(MAX_KEYS)
+                .collect();
+        }
+        keys
+    }
 }
 
 fn report_instances(
-    run: &Run<'_>,
+    run: &mut Run<'_>,
     chosen: &ChosenCorrelation<'_>,
     found: Vec<(Instance, Vec<Call>)>,
     report: &mut HuntReport,
-) {
+) -> Result<(), SearchError> {
     let correlation = chosen.correlation;
     let mut suppressed = 0;
     let mut groups = Vec::new();
@@ -343,8 +313,9 @@ fn report_instances(
     if groups.is_empty() {
         report.n_nothing += 1;
     } else {
-        report.findings.push(group_finding(run, &chosen.card, groups, suppressed));
+        report.findings.push(group_finding(run, &chosen.card, groups, suppressed)?);
     }
+    Ok(())
 }
 
 /// The measure in words.

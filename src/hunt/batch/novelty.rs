@@ -34,7 +34,7 @@ fn fields_of(chosen: &Chosen<'_>) -> Vec<Field> {
 
 /// Leaves only new things in the answers of such rules; without a baseline they are undecidable.
 pub fn run(
-    run: &Run<'_>,
+    run: &mut Run<'_>,
     selection: &mut Selection<'_>,
     asked: &mut [Rc<Asked>],
     report: &mut HuntReport,
@@ -81,7 +81,8 @@ pub fn run(
             })
             .map(|(hit, _)| *hit)
             .collect();
-        let calls = collapse(&hits, &run.facts);
+        let calls = collapse(run.evidence, &mut run.facts, &[&hits], &run.pages)?;
+        let calls = calls.into_iter().next().unwrap_or_default();
         let hits = Hits { total: hits.len() as u64, hits, notes: answer.hits.notes.clone() };
         *answer = Rc::new(Asked { hits, calls });
     }

@@ -15,6 +15,7 @@ const SECOND: i64 = 1_000_000;
 
 /// Matches as (rule, second, value) with the position as item, all in one group.
 fn run(correlation: &Correlation, matches: &[(usize, i64, &str)]) -> Vec<Instance> {
+    let mut texts = Texts::default();
     let matches = matches
         .iter()
         .enumerate()
@@ -22,10 +23,10 @@ fn run(correlation: &Correlation, matches: &[(usize, i64, &str)]) -> Vec<Instanc
             rule: *rule,
             time: second * SECOND,
             item,
-            value: (!value.is_empty()).then(|| (*value).to_owned()),
+            value: (!value.is_empty()).then(|| texts.number(value)),
         })
         .collect();
-    correlate(correlation, BTreeMap::from([(vec!["g".to_owned()], matches)]))
+    correlate(correlation, BTreeMap::from([(vec!["g".to_owned()], matches)]), &texts)
 }
 
 fn items(found: &[Instance]) -> Vec<Vec<usize>> {
@@ -74,7 +75,7 @@ fn one_request_under_two_rules_counts_once() {
         vec!["g".to_owned()],
         vec![m(0, 0, 1), m(1, 0, 1), m(0, 1, 2), m(1, 1, 2)],
     )]);
-    assert_eq!(correlate(&count, groups), []);
+    assert_eq!(correlate(&count, groups, &Texts::default()), []);
 }
 
 #[test]
@@ -85,7 +86,7 @@ fn groups_do_not_mix() {
         (vec!["x".to_owned()], vec![m(0, 0), m(1, 1)]),
         (vec!["y".to_owned()], vec![m(2, 2), m(3, 3), m(4, 4)]),
     ]);
-    let found = correlate(&count, groups);
+    let found = correlate(&count, groups, &Texts::default());
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].key, ["y"]);
 }
@@ -137,7 +138,7 @@ fn ordered_needs_the_order() {
     // One request is not two steps.
     let m = |rule, item, second: i64| Match { rule, time: second * SECOND, item, value: None };
     let groups = BTreeMap::from([(vec!["g".to_owned()], vec![m(0, 0, 1), m(1, 0, 1), m(2, 1, 2)])]);
-    assert_eq!(correlate(&ordered, groups), []);
+    assert_eq!(correlate(&ordered, groups, &Texts::default()), []);
 }
 
 #[test]
