@@ -637,7 +637,7 @@ mod tests {
             (1, "b", "ResponseStarted", "get", "u", "/exec"),
             (2, "a", "ResponseComplete", "create", "u", "/exec"),
             (2, "", "ResponseComplete", "get", "u", "/x"),
-            (2, "", "ResponseComplete", "get", "u", "/x"),
+            (2, "", "ResponseComplete", "get", "u", "/y"),
         ]);
         // The same auditID at another time is another request: a client may set it.
         assert_eq!(calls.len(), 5);
