@@ -33,6 +33,14 @@ impl TimeRange {
         }
     }
 
+    /// Says whether whatever lies inside `other` lies inside this.
+    pub fn covers(&self, other: &TimeRange) -> bool {
+        let begins = self.since.is_none_or(|own| other.since.is_some_and(|since| own <= since));
+        let ends = self.until.is_none_or(|own| other.until.is_some_and(|until| until <= own));
+        // Only everything holds events without a time.
+        begins && ends
+    }
+
     /// Says whether some moment of `first..=last` can lie inside.
     pub fn overlaps(&self, first: Timestamp, last: Timestamp) -> bool {
         self.since.is_none_or(|since| last >= since) && self.until.is_none_or(|until| first < until)

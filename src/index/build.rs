@@ -30,6 +30,7 @@ use crate::index::turn::Turn;
 use crate::index::worker::work;
 use crate::source::ReadOptions;
 use crate::source::Reader;
+use crate::source::check_paths;
 
 /// Raw bytes of evidence in one unit, about: a pack is as large as this makes it.
 const UNIT_BYTES: u64 = 16 << 20;
@@ -41,6 +42,8 @@ const UNIT_BYTES: u64 = 16 << 20;
 /// the summary.
 pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSummary, IndexError> {
     let start = Instant::now();
+    // A misspelt path makes no index.
+    check_paths(&options.paths).map_err(|error| IndexError::Source(error.to_string()))?;
     let mut commit = Commit::open(&options.dir)?;
     commit.every = options.checkpoint;
     let before = commit.manifest.totals;
@@ -55,7 +58,7 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSum
     let piece = piece_bytes(options.memory, threads);
     let read = ReadOptions {
         piece_bytes: piece,
-        before: Arc::new(commit.manifest.before()),
+        before: Arc::new(commit.manifest.before(&options.range)),
         // One record may take as much as the memory allows, whatever a piece should have.
         record_max: usize::try_from(options.memory / 4)
             .unwrap_or(usize::MAX)
@@ -63,7 +66,7 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSum
         skip: vec![options.dir.clone()],
         ..ReadOptions::default()
     };
-    let seen = Seen::load(&options.dir, &commit.manifest)?;
+    let seen = Seen::load(&options.dir, &commit.manifest, options.memory)?;
     commit.manifest.refused.clear();
     let reader = Reader::open(&options.paths, read)
         .map_err(|error| IndexError::Source(error.to_string()))?;
@@ -120,7 +123,7 @@ fn shares(threads: usize) -> u64 {
 
 /// A piece is what a pack is made of; less of it where memory is short.
 fn piece_bytes(memory: u64, threads: usize) -> usize {
-    (memory / shares(threads)).clamp(PIECE_MIN, UNIT_BYTES) as usize
+    (memory.saturating_sub(MEMORY_BASE) / shares(threads)).clamp(PIECE_MIN, UNIT_BYTES) as usize
 }
 
 /// What this run added; a source that was started anew may have taken something away before.

@@ -33,6 +33,7 @@ use crate::index::pack::build::PackBuilder;
 use crate::index::pack::left_out::LeftOut;
 use crate::index::pack::view::NO_TIME;
 use crate::index::pack::view::Pack;
+use crate::index::pack::wire::Damage;
 use crate::intake::parse::Scratch;
 use crate::intake::parse::parse_json;
 
@@ -94,6 +95,10 @@ pub struct Seen {
     kept: usize,
     clock: u64,
     lines: Option<Lines>,
+    /// Rows of the packs a checkpoint has made part of the index, as far as looked at.
+    rows: Vec<PackRow>,
+    /// Bytes of identities to keep.
+    keep: usize,
 }
 
 /// An event that may have been seen before.
@@ -111,11 +116,11 @@ fn short(identity: u64) -> u64 {
 }
 
 impl Seen {
-    /// Starts with what an index holds.
+    /// Starts with what an index holds; a tenth of `memory` at most is for what is remembered.
     ///
     /// # Errors
     /// None yet; packs are read where they are needed.
-    pub fn load(dir: &Path, manifest: &Manifest) -> Result<Seen, IndexError> {
+    pub fn load(dir: &Path, manifest: &Manifest, memory: u64) -> Result<Seen, IndexError> {
         let packs = manifest
             .packs
             .iter()
@@ -126,14 +131,23 @@ impl Seen {
                 used: 0,
             })
             .collect();
-        Ok(Seen { dir: dir.to_owned(), packs, kept: 0, clock: 0, lines: None })
+        let keep = usize::try_from(memory / 10).unwrap_or(KEPT_BYTES).min(KEPT_BYTES);
+        Ok(Seen {
+            dir: dir.to_owned(),
+            packs,
+            kept: 0,
+            clock: 0,
+            lines: None,
+            rows: manifest.packs.clone(),
+            keep,
+        })
     }
 
     /// Returns the events of a unit that may have been seen before.
     ///
-    /// Packs whose identities cannot be read are suspected of everything they could hold; that
-    /// shows in [`Self::confirm`].
-    pub fn suspects(&mut self, builder: &PackBuilder) -> Vec<Suspect> {
+    /// # Errors
+    /// When what a pack holds cannot be read: nobody could say then what was seen before.
+    pub fn suspects(&mut self, builder: &PackBuilder) -> Result<Vec<Suspect>, IndexError> {
         let times = builder.times();
         let mut suspects = Vec::new();
         let known = || times.iter().flatten().map(|time| time.0);
@@ -147,7 +161,7 @@ impl Seen {
             if !overlaps {
                 continue;
             }
-            let Some(ids) = self.identities(number) else { continue };
+            let ids = self.identities(number)?;
             let Some(pack) = self.packs.get(number) else { continue };
             for (event, (identity, time)) in builder.identities.iter().zip(times).enumerate() {
                 let possible = match time {
@@ -173,7 +187,7 @@ impl Seen {
             }
         }
         suspects.sort_by_key(|suspect| (suspect.event, suspect.pack.is_none(), suspect.pack));
-        suspects
+        Ok(suspects)
     }
 
     /// Compares the suspects with what they may repeat; ascending by event.
@@ -252,13 +266,9 @@ impl Seen {
         forms: &HashMap<u32, Form>,
         found: &mut Vec<Duplicate>,
     ) -> Result<(), IndexError> {
-        let damaged = |damage: crate::index::pack::wire::Damage| match damage.is_unreadable() {
+        let damaged = |damage: Damage| match damage.is_unreadable() {
             true => IndexError::LeftOut(pack.why_left_out()),
-            false => IndexError::Damaged {
-                file: Manifest::pack_file(row.file),
-                offset: row.offset + damage.offset,
-                what: damage.what.to_owned(),
-            },
+            false => damaged(row, &damage),
         };
         let mut by_time: HashMap<i64, Vec<u32>> = HashMap::new();
         for suspect in suspects {
@@ -294,9 +304,17 @@ impl Seen {
     }
 
     /// Notes a unit, less what was found again.
-    pub fn add(&mut self, _unit: u64, builder: &PackBuilder, found: &[Duplicate]) {
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub fn add(
+        &mut self,
+        _unit: u64,
+        builder: &PackBuilder,
+        found: &[Duplicate],
+    ) -> Result<(), IndexError> {
         if builder.len() == found.len() {
-            return;
+            return Ok(());
         }
         let times = builder.times();
         let mut left_out = found.iter().map(|duplicate| duplicate.event as usize).peekable();
@@ -320,44 +338,54 @@ impl Seen {
         self.clock += 1;
         let used = self.clock;
         self.packs.push(PackSeen { span, untimed, ids: Some(Arc::new(ids)), used });
-        self.let_go();
+        self.let_go()
     }
 
     /// Returns the identities of a pack, reading them again where they were let go of.
-    fn identities(&mut self, number: usize) -> Option<Arc<Vec<u64>>> {
+    fn identities(&mut self, number: usize) -> Result<Arc<Vec<u64>>, IndexError> {
         self.clock += 1;
         let clock = self.clock;
-        let pack = self.packs.get_mut(number)?;
-        pack.used = clock;
-        if let Some(ids) = &pack.ids {
-            return Some(Arc::clone(ids));
+        if let Some(pack) = self.packs.get_mut(number) {
+            pack.used = clock;
+            if let Some(ids) = &pack.ids {
+                return Ok(Arc::clone(ids));
+            }
         }
-        let manifest = Manifest::load(&self.dir).ok()?;
-        let row = manifest.packs.get(number)?;
-        let ids = Arc::new(self.open(row).ok()?.identities().ok()?);
+        let missing = || IndexError::Unbalanced(format!("pack {number} is not in the manifest"));
+        let row = self.rows.get(number).cloned().ok_or_else(missing)?;
+        let ids = self.open(&row)?.identities();
+        let ids = Arc::new(ids.map_err(|damage| damaged(&row, &damage))?);
         self.kept += ids.len() * 8;
         if let Some(pack) = self.packs.get_mut(number) {
             pack.ids = Some(Arc::clone(&ids));
         }
-        self.let_go();
-        Some(ids)
+        self.let_go()?;
+        Ok(ids)
     }
 
     /// Lets go of what was not asked for longest; only packs that a checkpoint has made part of
-    /// the index can be read again, and by then they are.
-    fn let_go(&mut self) {
-        while self.kept > KEPT_BYTES {
-            let oldest = self
-                .packs
-                .iter_mut()
-                .filter(|pack| pack.ids.is_some())
-                .min_by_key(|pack| pack.used);
-            let Some(oldest) = oldest else { break };
-            if oldest.used == self.clock {
+    /// the index can be read again.
+    fn let_go(&mut self) -> Result<(), IndexError> {
+        while self.kept > self.keep {
+            let packs = self.packs.iter().enumerate().filter(|(_, pack)| pack.ids.is_some());
+            let Some((oldest, used)) =
+                packs.min_by_key(|(_, pack)| pack.used).map(|(oldest, pack)| (oldest, pack.used))
+            else {
+                break;
+            };
+            if used == self.clock {
                 break;
             }
-            self.kept -= oldest.ids.take().map_or(0, |ids| ids.len() * 8);
+            if oldest >= self.rows.len() {
+                self.rows = Manifest::load(&self.dir)?.packs;
+                if oldest >= self.rows.len() {
+                    break;
+                }
+            }
+            let Some(pack) = self.packs.get_mut(oldest) else { break };
+            self.kept -= pack.ids.take().map_or(0, |ids| ids.len() * 8);
         }
+        Ok(())
     }
 
     /// Returns who reads lines again, knowing all sources that are known by now.
@@ -371,16 +399,19 @@ impl Seen {
     }
 
     fn open(&self, row: &PackRow) -> Result<Pack, IndexError> {
-        let name = Manifest::pack_file(row.file);
-        let path = self.dir.join(&name);
+        let path = self.dir.join(Manifest::pack_file(row.file));
         let io = |error| IndexError::io("read", &path, error);
         let map = Arc::new(map_file(&File::open(&path).map_err(io)?).map_err(io)?);
         let start = row.offset as usize;
-        Pack::open(map, start..start + row.length as usize).map_err(|damage| IndexError::Damaged {
-            file: name,
-            offset: row.offset + damage.offset,
-            what: damage.what.to_owned(),
-        })
+        Pack::open(map, start..start + row.length as usize).map_err(|d| damaged(row, &d))
+    }
+}
+
+fn damaged(row: &PackRow, damage: &Damage) -> IndexError {
+    IndexError::Damaged {
+        file: Manifest::pack_file(row.file),
+        offset: row.offset + damage.offset,
+        what: damage.what.to_owned(),
     }
 }
 

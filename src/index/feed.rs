@@ -1,16 +1,19 @@
 //! What the reader says is cut into units of work, and the list of sources and files is kept.
 
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use crate::event::place::SourceId;
 use crate::event::time::TimeRange;
+use crate::event::time::Timestamp;
 use crate::index::lines::file_of;
 use crate::index::manifest::FileRow;
 use crate::index::manifest::HexBytes;
 use crate::index::manifest::LeftIn;
 use crate::index::manifest::SourceRow;
+use crate::index::manifest::bytes_of_hex;
 use crate::index::options::BuildOptions;
 use crate::index::options::KeepRaw;
 use crate::index::turn::Turn;
@@ -21,6 +24,7 @@ use crate::source::ReadItem;
 use crate::source::Reader;
 use crate::source::SourceEnd;
 use crate::source::SourceInfo;
+use crate::source::hash_file;
 
 /// Pieces that one worker packs together.
 pub(super) struct Unit {
@@ -36,6 +40,15 @@ pub(super) struct UnitPiece {
     pub(super) row: SourceId,
     /// Whether its lines are left where they are.
     pub(super) left: bool,
+    /// Events of these times are taken in.
+    pub(super) ranges: Arc<Vec<TimeRange>>,
+}
+
+impl UnitPiece {
+    /// Says whether events of a time are taken in.
+    pub(super) fn takes(&self, time: Option<Timestamp>) -> bool {
+        self.ranges.iter().any(|range| range.contains(time))
+    }
 }
 
 /// Cuts what the reader says into units and keeps the list of sources and files.
@@ -50,6 +63,10 @@ pub(super) struct Feed<'t> {
     current: Option<(Arc<SourceInfo>, Option<usize>)>,
     /// Where the lines of the current source are left.
     left: Option<LeftIn>,
+    /// Times that are asked for of the current source, by this run and by earlier ones.
+    ranges: Arc<Vec<TimeRange>>,
+    /// Whether files of which other times were asked for are what they were, by name.
+    same: HashMap<String, bool>,
     /// Rows of the file that is given out.
     rows: Vec<usize>,
     fed: Fed,
@@ -79,6 +96,8 @@ impl<'t> Feed<'t> {
             unit: Unit { number: 0, pieces: Vec::new(), bytes: 0 },
             current: None,
             left: None,
+            ranges: Arc::default(),
+            same: HashMap::new(),
             rows: Vec::new(),
             fed: Fed::default(),
         }
@@ -131,7 +150,13 @@ impl<'t> Feed<'t> {
         self.unit.bytes += piece.bytes.len() as u64;
         let info = Arc::clone(info);
         let left = self.left.is_some();
-        self.unit.pieces.push(UnitPiece { piece, info, row: SourceId(row as u32), left });
+        self.unit.pieces.push(UnitPiece {
+            piece,
+            info,
+            row: SourceId(row as u32),
+            left,
+            ranges: Arc::clone(&self.ranges),
+        });
         self.unit.bytes < self.unit_bytes / 2 || send(&mut self.unit, &self.give)
     }
 
@@ -143,11 +168,16 @@ impl<'t> Feed<'t> {
         }
         let options = self.options;
         let left = self.left.clone();
+        let same = &mut self.same;
         let own = self.turn.with_commit(|commit| {
             let known = if offset > 0 {
                 commit.manifest.going_on(&info.name, offset, head)
             } else {
-                commit.manifest.unfinished(&info.name)
+                let windowed = commit.manifest.windowed(&info.name);
+                let windowed = windowed.filter(|(_, file)| {
+                    *same.entry(file.name.clone()).or_insert_with(|| is_same(file))
+                });
+                commit.manifest.unfinished(&info.name).or(windowed.map(|(number, _)| number))
             };
             if let Some(known) = known {
                 if offset == 0 {
@@ -158,14 +188,18 @@ impl<'t> Feed<'t> {
                 if let Some(row) = commit.manifest.sources.get_mut(known) {
                     row.sha256.clear();
                     row.left = left.or(row.left.take());
+                    row.ask_also(&options.range);
+                    return Ok((known, row.ranges()));
                 }
-                return Ok(known);
             }
-            commit.manifest.sources.push(SourceRow { left, ..source_row(info, options) });
-            Ok(commit.manifest.sources.len() - 1)
+            let mut row = SourceRow { left, ..source_row(info, options) };
+            row.ask(&[options.range]);
+            commit.manifest.sources.push(row);
+            Ok((commit.manifest.sources.len() - 1, vec![options.range]))
         });
         match own {
-            Ok(own) => {
+            Ok((own, ranges)) => {
+                self.ranges = Arc::new(ranges);
                 *row = Some(own);
                 self.rows.push(own);
                 self.fed.read.insert(own);
@@ -214,7 +248,12 @@ impl<'t> Feed<'t> {
             self.fed.skipped.push(file.name);
             return;
         }
-        if file.history == History::Changed {
+        let sha256 = format!("{:x}", HexBytes(&file.sha256));
+        let wider = self.turn.with_commit(|commit| {
+            let same = |f: &FileRow| f.size == file.size && f.sha256 == sha256 && f.sources == rows;
+            commit.manifest.files.iter().any(same)
+        });
+        if file.history == History::Changed && !wider {
             let what = "it has changed since it was indexed; it was read as a new source";
             self.fed.problems.push((file.name.clone(), what.to_owned()));
         }
@@ -224,7 +263,7 @@ impl<'t> Feed<'t> {
         let row = FileRow {
             name: file.name,
             size: file.size,
-            sha256: format!("{:x}", HexBytes(&file.sha256)),
+            sha256,
             head_sha256: format!("{:x}", HexBytes(&file.head_sha256)),
             plain: file.plain,
             sources: rows,
@@ -240,6 +279,14 @@ impl<'t> Feed<'t> {
             }
         });
     }
+}
+
+/// Says whether a file is what it was when it was read.
+fn is_same(file: &FileRow) -> bool {
+    let path = std::path::Path::new(&file.name);
+    std::fs::metadata(path).is_ok_and(|now| now.is_file() && now.len() == file.size)
+        && hash_file(path)
+            .is_ok_and(|(size, sum)| size == file.size && bytes_of_hex(&file.sha256) == Some(sum))
 }
 
 /// Hands a unit to the workers; false when they are gone.

@@ -13,6 +13,8 @@ use serde::Serialize;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use crate::event::time::TimeRange;
+use crate::event::time::Timestamp;
 use crate::index::error::IndexError;
 use crate::intake::Tally;
 use crate::source::Before;
@@ -188,6 +190,9 @@ pub struct SourceRow {
     /// What went wrong with it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<String>,
+    /// Times that were asked for when it was read (`--since`, `--until`); none for all.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub windows: Vec<(Option<i64>, Option<i64>)>,
     /// Where its lines were left; `None` where all are stored.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub left: Option<LeftIn>,
@@ -245,6 +250,38 @@ pub struct AppendedFile {
     pub sum: String,
 }
 
+impl SourceRow {
+    /// Returns the times that were asked for so far.
+    pub fn ranges(&self) -> Vec<TimeRange> {
+        if self.windows.is_empty() {
+            return vec![TimeRange::ALL];
+        }
+        let range = |(since, until): &(Option<i64>, Option<i64>)| TimeRange {
+            since: since.map(Timestamp),
+            until: until.map(Timestamp),
+        };
+        self.windows.iter().map(range).collect()
+    }
+
+    /// Notes that events of a time are asked for, too.
+    pub fn ask_also(&mut self, range: &TimeRange) {
+        let mut ranges = self.ranges();
+        if ranges.iter().any(|known| known.covers(range)) {
+            return;
+        }
+        ranges.retain(|known| !range.covers(known));
+        ranges.push(*range);
+        self.ask(&ranges);
+    }
+
+    /// Sets the times that are asked for.
+    pub fn ask(&mut self, ranges: &[TimeRange]) {
+        let all = ranges.contains(&TimeRange::ALL);
+        let window = |range: &TimeRange| (range.since.map(|t| t.0), range.until.map(|t| t.0));
+        self.windows = if all { Vec::new() } else { ranges.iter().map(window).collect() };
+    }
+}
+
 impl Manifest {
     /// An index of nothing.
     pub fn empty() -> Manifest {
@@ -263,20 +300,31 @@ impl Manifest {
         }
     }
 
-    /// Returns what the reader must know of earlier runs: files that were read whole, and plain
-    /// ones that may have grown or were not finished.
-    pub fn before(&self) -> Before {
+    /// Returns what the reader must know of earlier runs, where events of `range` are asked for:
+    /// files that were read whole, and plain ones that may have grown or were not finished.
+    pub fn before(&self, range: &TimeRange) -> Before {
         let mut before = Before::default();
+        let covered = |source: &SourceRow| source.ranges().iter().any(|r| r.covers(range));
+        let lacking: HashSet<u32> = (0_u32..)
+            .zip(&self.sources)
+            .filter(|(_, source)| !covered(source))
+            .map(|(number, _)| number)
+            .collect();
+        let mut lacks: HashSet<u32> = lacking.clone();
         for file in &self.files {
             before.names.insert(file.name.clone());
-            if file.problem.is_none() && !file.partial {
+            // An index written before windows were kept does not know which.
+            let unknown = |s: &u32| {
+                self.sources.get(*s as usize).is_none_or(|source| source.windows.is_empty())
+            };
+            if file.partial && file.sources.iter().all(unknown) {
+                lacks.extend(&file.sources);
+            } else if file.problem.is_none() && !file.sources.iter().any(|s| lacking.contains(s)) {
                 before.whole.extend(bytes_of_hex(&file.sha256).map(|sum| (file.size, sum)));
             }
         }
-        let partial: HashSet<u32> =
-            self.files.iter().filter(|f| f.partial).flat_map(|f| f.sources.clone()).collect();
         for (number, source) in self.sources.iter().enumerate() {
-            let plain = !partial.contains(&(number as u32)) && !self.is_unpacked(number as u32);
+            let plain = !lacks.contains(&(number as u32)) && !self.is_unpacked(number as u32);
             let Some(reached) = source.reached.as_ref().filter(|_| plain) else { continue };
             let sums = bytes_of_hex(&reached.sha256).zip(bytes_of_hex(&reached.head_sha256));
             before.plain.extend(sums.map(|(sha256, head_sha256)| PlainBefore {
@@ -302,6 +350,15 @@ impl Manifest {
         let ended = self.sources.get(newest).is_some_and(|source| !source.sha256.is_empty());
         let in_file = self.files.iter().any(|file| file.sources.contains(&(newest as u32)));
         (!ended || !in_file).then_some(newest)
+    }
+
+    /// Returns the newest source of a name of which events of another time were asked for, with
+    /// its file.
+    pub fn windowed(&self, name: &str) -> Option<(usize, &FileRow)> {
+        let newest = self.sources.iter().rposition(|source| source.name == name)?;
+        let known = self.sources.get(newest).is_some_and(|source| !source.windows.is_empty());
+        let file = self.files.iter().find(|file| file.sources.contains(&(newest as u32)))?;
+        known.then_some((newest, file))
     }
 
     /// Returns the source that goes on at `offset` with this start, best one of the same name.

@@ -122,14 +122,16 @@ impl Turn {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         };
         drop(state);
-        let suspects = seen.suspects(builder);
-        let found = if suspects.is_empty() {
-            Ok(Vec::new())
-        } else {
-            self.wait_committed(unit)
-                .and_then(|manifest| seen.confirm(&suspects, builder, &manifest, texts))
-        };
-        let found = found.inspect(|found| seen.add(unit, builder, found));
+        let found = seen.suspects(builder).and_then(|suspects| {
+            let found = if suspects.is_empty() {
+                Vec::new()
+            } else {
+                let manifest = self.wait_committed(unit)?;
+                seen.confirm(&suspects, builder, &manifest, texts)?
+            };
+            seen.add(unit, builder, &found)?;
+            Ok(found)
+        });
         let mut state = self.lock();
         state.seen = Some(seen);
         state.next_duplicates = unit + 1;

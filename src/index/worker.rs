@@ -136,7 +136,8 @@ impl Worker<'_> {
         let Worker { reader, builder, scratch, envelope, options } = self;
         let mut leave_out = leave_out.iter().copied().peekable();
         let mut number = 0_u32;
-        for UnitPiece { piece, info, row, .. } in &unit.pieces {
+        for unit in &unit.pieces {
+            let UnitPiece { piece, info, row, .. } = unit;
             builder.begin_piece();
             let mut outside = 0;
             let mut span: Option<(i64, i64)> = None;
@@ -147,7 +148,7 @@ impl Worker<'_> {
                     last_rejected = None;
                     record.place.source = *row;
                     let time = complete(&mut record, tape, info, options);
-                    if !options.range.contains(time) {
+                    if !unit.takes(time) {
                         outside += 1;
                         return;
                     }
@@ -229,11 +230,12 @@ fn self_texts(unit: &Unit, options: &BuildOptions, events: &[u32]) -> Vec<Vec<u8
     let mut wanted = events.iter().copied().peekable();
     let mut number = 0_u32;
     let mut reader = PieceReader::new();
-    for UnitPiece { piece, info, .. } in &unit.pieces {
+    for unit in &unit.pieces {
+        let UnitPiece { piece, info, .. } = unit;
         reader.read(piece, info, &mut |met, tape| {
             if let Met::Event(mut record) = met {
                 let time = complete(&mut record, tape, info, options);
-                if !options.range.contains(time) {
+                if !unit.takes(time) {
                     return;
                 }
                 if wanted.next_if_eq(&number).is_some() {

@@ -55,3 +55,4 @@ pub use reader::Reader;
 pub use reader::SourceEnd;
 pub use sniff::Container;
 pub use sniff::sniff;
+pub use walk::check as check_paths;

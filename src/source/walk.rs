@@ -20,7 +20,10 @@ pub(crate) enum Found {
 }
 
 /// Checks that every path is there, so that a misspelt name stops the run before it starts.
-pub(crate) fn check(paths: &[PathBuf]) -> Result<(), SourceError> {
+///
+/// # Errors
+/// A path that is not there or cannot be read, or no path at all.
+pub fn check(paths: &[PathBuf]) -> Result<(), SourceError> {
     if paths.is_empty() {
         return Err(SourceError::NoPath);
     }

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use audithound::event::time::TimeRange;
+use audithound::event::time::Timestamp;
 use audithound::index::build::BuildOptions;
 use audithound::index::build::BuildSummary;
 use audithound::index::build::Quiet;
@@ -249,7 +250,7 @@ fn killed_while_writing() {
             .arg(&sources)
             .arg("--index")
             .arg(&dir)
-            .args(["--memory", "16MiB", "--checkpoint-ms", "0", "--threads", "2"])
+            .args(["--memory", "58MiB", "--checkpoint-ms", "0", "--threads", "2"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -289,4 +290,103 @@ fn killed_while_writing() {
     );
     verified(&dir);
     eprintln!("{kills} kills");
+}
+
+#[test]
+fn a_wider_window_adds_what_lies_outside_the_former_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = lines(11, 800);
+    let log = folder.path().join("audit.log");
+    write(&log, &all);
+    let gz = folder.path().join("audit.log.gz");
+    let mut packed = flate2::write::GzEncoder::new(
+        std::fs::File::create(&gz).unwrap(),
+        flate2::Compression::fast(),
+    );
+    std::io::Write::write_all(&mut packed, &std::fs::read(&log).unwrap()).unwrap();
+    packed.finish().unwrap();
+    for path in [log, gz] {
+        let dir = folder.path().join(format!("{}.index", path.display()));
+        let time = |tenths: i64| Timestamp(corpus::START + tenths * 2 * 8_640_000_000);
+        let run = |since: Option<i64>, until: Option<i64>| {
+            let range = TimeRange { since: since.map(time), until: until.map(time) };
+            let options =
+                BuildOptions { range, ..BuildOptions::new(vec![path.clone()], dir.clone()) };
+            let summary = build(&options, &Quiet).unwrap();
+            assert_eq!(summary.problems, vec![]);
+            let index = open(&dir).unwrap();
+            assert_eq!(index.index.manifest.sources.len(), 1);
+            assert_eq!(verify(&dir).unwrap().problems, Vec::<String>::new());
+            let totals = index.index.manifest.totals;
+            assert_eq!((totals.records, totals.duplicates), (800, 0));
+            assert_eq!(totals.events, index.count(&QueryAst::All, TimeRange::ALL).unwrap());
+            (summary, totals.events, index.count(&QueryAst::All, range).unwrap())
+        };
+        let (_, few, asked) = run(Some(3), Some(5));
+        assert_eq!(few, asked);
+        assert!(few > 0 && few < 400, "{few}");
+        // The same and a narrower one: nothing to read.
+        assert_eq!(run(Some(3), Some(5)).0.skipped.len(), 1);
+        assert_eq!(run(Some(4), Some(5)).0.skipped.len(), 1);
+        let (summary, wider, asked) = run(Some(2), Some(6));
+        assert_eq!((wider, asked), (few + summary.counts.events, wider));
+        assert!(wider > few);
+        // One beside it: what was asked for before stays.
+        let (summary, beside, asked) = run(Some(8), None);
+        assert_eq!(beside, wider + asked);
+        assert_eq!(summary.counts.events, asked);
+        let (_, whole, _) = run(None, None);
+        assert_eq!(whole, 800);
+        assert_eq!(run(None, None).0.skipped.len(), 1);
+        assert_eq!(run(Some(1), None).0.skipped.len(), 1);
+    }
+}
+
+#[test]
+fn a_followed_window_goes_on_where_it_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, dir) = (folder.path().join("audit.log"), folder.path().join("index"));
+    let all = lines(12, 300);
+    let range = TimeRange { since: Some(Timestamp(corpus::START + 17_280_000_000)), until: None };
+    let mut events = 0;
+    for upto in [100, 200, 300] {
+        write(&log, &all[..upto]);
+        let options = BuildOptions { range, ..BuildOptions::new(vec![log.clone()], dir.clone()) };
+        let summary = build(&options, &Quiet).unwrap();
+        assert_eq!((summary.problems.len(), summary.counts.records), (0, 100));
+        events += summary.counts.events;
+    }
+    let index = open(&dir).unwrap();
+    assert_eq!(index.count(&QueryAst::All, range).unwrap(), events);
+    assert_eq!(index.index.manifest.totals.records, 300);
+    verified(&dir);
+}
+
+#[test]
+fn a_misspelt_path_leaves_no_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("index");
+    let options = BuildOptions::new(vec![folder.path().join("no-such.log")], dir.clone());
+    assert!(build(&options, &Quiet).is_err());
+    assert!(!dir.exists());
+}
+
+#[test]
+fn what_was_seen_before_is_never_guessed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, dir) = (folder.path().join("audit.log"), folder.path().join("index"));
+    let all = lines(13, 100);
+    write(&log, &all);
+    add(&dir, std::slice::from_ref(&log));
+    let reader = audithound::index::reader::IndexReader::open(&dir).unwrap();
+    let footer = &reader.pack(0).unwrap().footer;
+    let at = footer.frames[footer.identities as usize].offset as usize;
+    let path = dir.join("packs-000001");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let copy = folder.path().join("copy.log");
+    write(&copy, &all[..50]);
+    let error = build(&BuildOptions::new(vec![copy], dir.clone()), &Quiet).unwrap_err();
+    assert!(error.to_string().contains("packs-000001"), "{error}");
 }

@@ -16,7 +16,6 @@ mod fuzz_targets;
 mod hunt;
 mod increments;
 mod investigate;
-
 mod ledgers;
 mod merge;
 mod pack;
