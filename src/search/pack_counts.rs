@@ -27,7 +27,6 @@ use crate::index::pack::wire::put_signed;
 use crate::search::evidence::FacetRow;
 use crate::search::pack_eval::sections_of;
 use crate::search::pack_top::TopRow;
-use crate::search::pack_values::has_plain_addresses;
 use crate::search::pack_values::value_text;
 
 type Result<T> = std::result::Result<T, Damage>;
@@ -46,7 +45,7 @@ fn origin(pack: &Pack, field: &Field) -> Result<Option<Origin>> {
         Field::Node => return Ok(Some(Origin::Meta(META_NODE))),
         Field::Cluster => return Ok(Some(Origin::Meta(META_CLUSTER))),
         Field::Log => return Ok(Some(Origin::Meta(META_LOG))),
-        Field::Peer if has_plain_addresses(pack)? => (vec!["sourceIPs".to_owned()], true),
+        Field::Peer if pack.has_plain_addresses()? => (vec!["sourceIPs".to_owned()], true),
         other => match other.reading() {
             Reading::AnyOf(paths) if paths.len() == 1 => (paths, false),
             Reading::FirstOf(paths) => (paths, false),

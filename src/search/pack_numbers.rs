@@ -8,7 +8,6 @@ use crate::index::pack::build::META_NODE;
 use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
 use crate::search::pack_eval::sections_of;
-use crate::search::pack_values::has_plain_addresses;
 use crate::search::pack_values::value_text;
 
 /// The values of one field in all events of a pack.
@@ -33,7 +32,7 @@ pub fn numbers(pack: &Pack, field: &Field) -> Result<Option<Numbers>, Damage> {
         Field::Node => return meta_numbers(pack, META_NODE).map(Some),
         Field::Cluster => return meta_numbers(pack, META_CLUSTER).map(Some),
         Field::Log => return meta_numbers(pack, META_LOG).map(Some),
-        Field::Peer if has_plain_addresses(pack)? => {
+        Field::Peer if pack.has_plain_addresses()? => {
             return path_numbers(pack, &["sourceIPs".to_owned()], Of::Last);
         }
         _ => {}

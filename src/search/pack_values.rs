@@ -136,14 +136,8 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
         for column in pack.directory(section)?.at(path) {
             columns += 1;
             let dict = pack.dict(section, *column)?;
-            let mut wanted = events.iter().enumerate().peekable();
-            pack.occurrences(section, *column, |event, id| {
-                while wanted.peek().is_some_and(|(_, number)| **number < event) {
-                    wanted.next();
-                }
-                if let Some((at, _)) = wanted.peek().filter(|(_, number)| **number == event) {
-                    found.put(*at, columns, &mut from, || value_text(&dict, id));
-                }
+            pack.occurrences_in(section, *column, events, |at, id| {
+                found.put(at, columns, &mut from, || value_text(&dict, id));
             })?;
         }
         if pack.links(section)?.literal_paths.contains(path) {
@@ -189,25 +183,6 @@ pub fn value_text(dict: &Dict, id: u32) -> String {
     decode(&value, memchr::memchr(b'\\', &value).is_some()).into_owned()
 }
 
-/// Says whether every `sourceIPs` is a plain list of strings, whose last one is the peer.
-///
-/// # Errors
-/// On damage.
-pub fn has_plain_addresses(pack: &Pack) -> Result<bool> {
-    let root = pack.shapes(ROOT)?;
-    let odd = root
-        .templates
-        .iter()
-        .any(|(_, shape)| shape.nodes.iter().any(|(path, _)| path == "sourceIPs"));
-    let own = crate::index::pack::section::SectionId(4);
-    let nested = pack
-        .shapes(own)?
-        .templates
-        .iter()
-        .any(|(_, shape)| shape.nodes.iter().skip(1).any(|(_, known)| *known != Known::Value));
-    Ok(!odd && !nested)
-}
-
 fn computed(
     scope: PackScope<'_>,
     events: &[usize],
@@ -221,7 +196,8 @@ fn computed(
     let one = |value: Option<String>| value.into_iter().collect::<Vec<_>>();
     let lists = match field {
         Field::Peer => {
-            if !has_plain_addresses(pack)? {
+            // The last of a plain list of strings is the peer; `path_values` says when it is none.
+            if !pack.has_plain_addresses()? {
                 return Ok(None);
             }
             let found = path_values(pack, events, "sourceIPs")?;

@@ -1,11 +1,13 @@
 //! `payload [NAME]`: what pods and workloads run: image, command and args of every container.
 
+use std::collections::HashSet;
+
 use crate::hunt::answer::Answer;
 use crate::hunt::error::HuntError;
 use crate::hunt::pivot::Pivot;
 use crate::hunt::pivot::PivotContext;
 use crate::hunt::pivot_requests as table;
-use crate::hunt::pivots::pod::spec_of;
+use crate::hunt::pivots::pod::specs_of;
 use crate::hunt::spec_paths as spec;
 use crate::ledger::question::any;
 use crate::ledger::question::either;
@@ -66,10 +68,10 @@ impl Pivot for Payload {
                 "outcome",
             ],
         );
-        let mut told: Vec<(String, String, String, String)> = Vec::new();
+        let mut told: HashSet<(String, String, String, String)> = HashSet::new();
         let mut without_body = 0_usize;
-        for request in &requests {
-            let Some(found) = spec_of(context, request)? else {
+        for (request, found) in requests.iter().zip(specs_of(context, &requests)?) {
+            let Some(found) = found else {
                 without_body += 1;
                 continue;
             };
@@ -100,7 +102,7 @@ impl Pivot for Payload {
                     ],
                     request.events.clone(),
                 );
-                told.push(key);
+                told.insert(key);
             }
         }
         answer.summary =

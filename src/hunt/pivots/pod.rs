@@ -34,6 +34,7 @@ use crate::ledger::uri::join_argv;
 use crate::ledger::usage::POD_NAME;
 use crate::ledger::usage::POD_UID;
 use crate::query::ast::QueryAst;
+use crate::search::evidence::EventId;
 
 /// See the file's text.
 #[derive(Debug)]
@@ -256,13 +257,29 @@ pub fn spec_of(
     request: &Request,
 ) -> Result<Option<PodSpec>, HuntError> {
     let Some(event) = request.events.first() else { return Ok(None) };
-    let read = |event: Json<'_>| {
-        ["responseObject", "requestObject"]
-            .iter()
-            .filter_map(|body| event.get(body))
-            .find_map(PodSpec::of)
-    };
-    Ok(context.with_event(*event, read)?.flatten())
+    Ok(context.with_event(*event, spec_in)?.flatten())
+}
+
+fn spec_in(event: Json<'_>) -> Option<PodSpec> {
+    ["responseObject", "requestObject"]
+        .iter()
+        .filter_map(|body| event.get(body))
+        .find_map(PodSpec::of)
+}
+
+/// The same for many requests at once, in their order.
+///
+/// # Errors
+/// When the evidence cannot be read.
+pub fn specs_of(
+    context: &PivotContext<'_>,
+    requests: &[Request],
+) -> Result<Vec<Option<PodSpec>>, HuntError> {
+    let firsts: Vec<Option<EventId>> =
+        requests.iter().map(|request| request.events.first().copied()).collect();
+    let ids: Vec<EventId> = firsts.iter().flatten().copied().collect();
+    let mut read = context.with_events(&ids, spec_in)?.into_iter();
+    Ok(firsts.iter().map(|first| first.and_then(|_| read.next()?.flatten())).collect())
 }
 
 /// Containers by what was created, and ephemeral ones added later.

@@ -43,6 +43,9 @@ use crate::index::pack::wire::FrameRef;
 use crate::index::pack::wire::Short;
 use crate::index::pack::wire::read_frame;
 
+/// Where the values of an event stand in a column is noted for one event in so many.
+const MARK_EVERY: usize = 64;
+
 /// Stands for "this event has no time".
 pub const NO_TIME: i64 = i64::MIN;
 
@@ -169,6 +172,8 @@ struct Cache {
     raw_of: Option<Arc<Vec<u32>>>,
     raws: Option<Arc<Vec<Vec<u8>>>>,
     filter_checked: bool,
+    marks: HashMap<(u8, u32), Arc<Vec<u32>>>,
+    plain_addresses: Option<bool>,
 }
 
 /// Bytes of decoded columns kept by all packs of the process together.
@@ -804,6 +809,94 @@ impl Pack {
             }
         }
         if ids.next().is_some() { Err(Short.into()) } else { Ok(()) }
+    }
+
+    /// Calls `each` with the occurrences of a column in some events (ascending): the place of the
+    /// event among `events` and the number of the value.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn occurrences_in(
+        &self,
+        section: SectionId,
+        column: u32,
+        events: &[usize],
+        mut each: impl FnMut(usize, u32),
+    ) -> Result<()> {
+        let ids = self.ids(section, column)?;
+        if self.one_each(section, column)? && ids.ids.len() == self.len() {
+            for (place, event) in events.iter().enumerate() {
+                each(place, *ids.ids.get(*event).ok_or(Short)?);
+            }
+            return Ok(());
+        }
+        let marks = self.marks(section, column)?;
+        let templates = self.templates(section)?;
+        let links = self.links(section)?;
+        let counts = links.counts.get(column as usize).ok_or(Short)?;
+        let count = |event: usize| {
+            let template = templates.get(event).copied().unwrap_or_default();
+            counts.get(template as usize).copied().unwrap_or_default() as usize
+        };
+        let (mut here, mut value) = (0, 0);
+        for (place, event) in events.iter().enumerate() {
+            let mark = event / MARK_EVERY;
+            if mark * MARK_EVERY > here {
+                here = mark * MARK_EVERY;
+                value = *marks.get(mark).ok_or(Short)? as usize;
+            }
+            value += (here..*event).map(count).sum::<usize>();
+            here = *event;
+            for id in ids.ids.get(value..value + count(here)).ok_or(Short)? {
+                each(place, *id);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many values of a column stand before every [`MARK_EVERY`]th event.
+    fn marks(&self, section: SectionId, column: u32) -> Result<Arc<Vec<u32>>> {
+        self.cached(
+            |cache| cache.marks.get(&(section.0, column)).cloned(),
+            || {
+                let templates = self.templates(section)?;
+                let links = self.links(section)?;
+                let counts = links.counts.get(column as usize).ok_or(Short)?;
+                let mut marks = Vec::with_capacity(templates.len() / MARK_EVERY + 1);
+                let mut values = 0_u32;
+                for some in templates.chunks(MARK_EVERY) {
+                    marks.push(values);
+                    let count = |template: &u32| counts.get(*template as usize).copied();
+                    values += some.iter().filter_map(count).sum::<u32>();
+                }
+                if values as usize != self.ids(section, column)?.ids.len() {
+                    return Err(Short.into());
+                }
+                let size = marks.len() * 4;
+                Ok((marks, size))
+            },
+            |cache, made| {
+                cache.marks.insert((section.0, column), made);
+            },
+        )
+    }
+
+    /// Says whether every `sourceIPs` is a plain list of strings.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn has_plain_addresses(&self) -> Result<bool> {
+        if let Some(known) = self.lock().plain_addresses {
+            return Ok(known);
+        }
+        let root = self.shapes(crate::index::pack::section::ROOT)?;
+        let mut nodes = root.templates.iter().flat_map(|(_, shape)| &shape.nodes);
+        let odd = nodes.any(|(path, _)| path == "sourceIPs");
+        let own = self.shapes(SectionId(4))?;
+        let mut elements = own.templates.iter().flat_map(|(_, s)| s.nodes.iter().skip(1));
+        let plain = !odd && !elements.any(|(_, known)| *known != Known::Value);
+        self.lock().plain_addresses = Some(plain);
+        Ok(plain)
     }
 
     /// Says whether every event that has the section has exactly one value of a column.
