@@ -106,7 +106,7 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSum
 }
 
 /// Memory that a run takes whatever the size of its pieces: the program, tables, unpackers.
-const MEMORY_BASE: u64 = 40 << 20;
+const MEMORY_BASE: u64 = 44 << 20;
 /// The smallest piece.
 const PIECE_MIN: u64 = 1 << 20;
 
@@ -116,9 +116,9 @@ pub fn memory_min(threads: usize) -> u64 {
 }
 
 /// Reading ahead, every worker's piece, its values and its skeletons, what the allocator keeps: by
-/// measurement (`benches/ingest.rs --mixed`) about five times a piece per worker and eight besides.
+/// measurement (`benches/ingest.rs --mixed`) about six times a piece per worker and twelve besides.
 fn shares(threads: usize) -> u64 {
-    threads as u64 * 5 + 8
+    threads as u64 * 6 + 12
 }
 
 /// A piece is what a pack is made of; less of it where memory is short.
