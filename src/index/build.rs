@@ -106,7 +106,7 @@ pub fn build(options: &BuildOptions, progress: &dyn Progress) -> Result<BuildSum
 }
 
 /// Memory that a run takes whatever the size of its pieces: the program, tables, unpackers.
-const MEMORY_BASE: u64 = 44 << 20;
+const MEMORY_BASE: u64 = 68 << 20;
 /// The smallest piece.
 const PIECE_MIN: u64 = 1 << 20;
 

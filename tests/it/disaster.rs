@@ -202,7 +202,7 @@ fn source_shrinks_while_it_is_read() {
         .arg(scene.evidence())
         .arg("--index")
         .arg(scene.dir())
-        .args(["--memory", "64MiB", "--threads", "1"])
+        .args(["--memory", "86MiB", "--threads", "1"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
