@@ -12,9 +12,9 @@ use std::collections::HashMap;
 
 use crate::event::time::TimeRange;
 use crate::hunt::allow_list::AllowList;
+use crate::hunt::confidence::Confidence;
 use crate::hunt::error::HuntError;
 use crate::hunt::finding::Card;
-use crate::hunt::finding::Confidence;
 use crate::hunt::finding::Finding;
 use crate::hunt::finding::Group;
 use crate::hunt::finding::HuntKind;

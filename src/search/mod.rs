@@ -11,6 +11,7 @@ pub mod indexed;
 pub mod pack_counts;
 pub mod pack_eval;
 pub mod pack_evidence;
+pub mod pack_field;
 pub mod pack_numbers;
 pub mod pack_top;
 pub mod pack_values;

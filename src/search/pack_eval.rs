@@ -16,11 +16,14 @@ use crate::event::place::Flag;
 use crate::event::place::Origin;
 use crate::event::time::TimeRange;
 use crate::event::time::Timestamp;
+use crate::event::words::fold;
 use crate::event::zone::Zone;
 use crate::index::pack::build::META_CLUSTER;
 use crate::index::pack::build::META_FLAGS;
 use crate::index::pack::build::META_LOG;
 use crate::index::pack::build::META_NODE;
+use crate::index::pack::column::Dict;
+use crate::index::pack::column::parse_uuid;
 use crate::index::pack::section::N_SECTIONS;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
@@ -249,6 +252,24 @@ fn flags_of(value: &[u8]) -> Vec<Flag> {
     Flag::ALL.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, f)| *f).collect()
 }
 
+/// The same for identifiers, which are compared as the 16 bytes they are; `None` where the test is
+/// not about whole texts.
+fn accepted_ids(prefix: &[u8], ids: &[[u8; 16]], test: &ValueTest) -> Option<Vec<bool>> {
+    if memchr::memchr(b'\\', prefix).is_some() {
+        return None;
+    }
+    let prefix = fold(std::str::from_utf8(prefix).ok()?);
+    // A value is the prefix and a UUID in lower case.
+    let id = |text: &str| parse_uuid(text.strip_prefix(prefix.as_str())?.as_bytes());
+    if let Some(text) = test.test.exact_folded() {
+        let wanted = id(text);
+        return Some(ids.iter().map(|id| wanted.as_ref() == Some(id)).collect());
+    }
+    let wanted: HashSet<[u8; 16]> =
+        test.test.folded_texts()?.iter().filter_map(|text| id(text)).collect();
+    Some(ids.iter().map(|id| wanted.contains(id)).collect())
+}
+
 /// Sections in which a joined path may stand.
 pub fn sections_of(path: &str) -> impl Iterator<Item = SectionId> + '_ {
     SECTIONS.iter().enumerate().filter_map(move |(number, row)| {
@@ -380,6 +401,11 @@ impl Eval<'_, '_> {
     /// Says of each different value of a column whether it passes.
     fn accepted(&self, section: SectionId, column: u32, test: &ValueTest) -> Result<Vec<bool>> {
         let dict = self.pack().dict(section, column)?;
+        if let Dict::Uuid { prefix, ids } = &*dict {
+            if let Some(accepted) = accepted_ids(prefix, ids, test) {
+                return Ok(accepted);
+            }
+        }
         Ok((0..dict.len() as u32)
             .map(|id| {
                 let value = dict.get(id);

@@ -17,7 +17,7 @@ use crate::search::bits::Bits;
 use crate::search::evidence::FacetRow;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::sections_of;
-use crate::search::pack_numbers::numbers;
+use crate::search::pack_field::origin;
 use crate::search::pack_values::values;
 
 /// What is counted for one combination of values.
@@ -133,30 +133,34 @@ fn by_combinations(
     bits: &Bits,
     fields: &[Field],
 ) -> Result<Option<Top>, Damage> {
+    let pack = scope.pack;
+    if !pack.whole()?.is_empty() {
+        return Ok(None);
+    }
+    let events: Vec<usize> = bits.iter().collect();
     let mut columns = Vec::with_capacity(fields.len());
     for field in fields {
-        match numbers(scope.pack, field)? {
-            Some(column) => columns.push(column),
-            None => return Ok(None),
-        }
+        let Some(origin) = origin(pack, field)? else { return Ok(None) };
+        let Some(ids) = origin.ids_in(pack, &events)? else { return Ok(None) };
+        columns.push((origin, ids));
     }
-    let times = scope.pack.times()?;
+    let times = pack.times()?;
     let mut by_ids: HashMap<Vec<u32>, TopRow> = HashMap::new();
     let mut ids: Vec<u32> = Vec::with_capacity(fields.len());
-    for event in bits.iter() {
+    for (at, event) in events.iter().enumerate() {
         ids.clear();
-        ids.extend(columns.iter().map(|c| c.ids.get(event).copied().unwrap_or_default()));
-        let time = times.get(event).copied().unwrap_or(NO_TIME);
+        ids.extend(columns.iter().map(|(_, ids)| ids.get(at).copied().unwrap_or_default()));
+        let time = times.get(*event).copied().unwrap_or(NO_TIME);
         match by_ids.get_mut(ids.as_slice()) {
             Some(row) => row.count(time),
             None => by_ids.entry(ids.clone()).or_default().count(time),
         }
     }
+    let texts =
+        columns.iter().map(|(origin, _)| origin.texts(pack)).collect::<Result<Vec<_>, _>>()?;
     let mut top = Top::new();
     for (ids, row) in by_ids {
-        let values = columns.iter().zip(&ids).map(|(column, id)| {
-            id.checked_sub(1).and_then(|at| column.texts.get(at as usize)).cloned()
-        });
+        let values = texts.iter().zip(&ids).map(|(texts, id)| texts.text(*id));
         // Two columns may hold the same text.
         top.entry(values.collect()).or_default().add(row);
     }
@@ -293,10 +297,7 @@ pub fn by_numbers(
     if let Some((section, column)) = column {
         let dict = pack.dict(section, column)?;
         let mut counts: Vec<(Count, usize)> = vec![(Count::NONE, usize::MAX); dict.len()];
-        pack.occurrences(section, column, |event, id| {
-            if !bits.has(event) {
-                return;
-            }
+        let mut count = |event: usize, id: u32| {
             none.unset(event);
             if let (Some((count, last)), Some(time)) =
                 (counts.get_mut(id as usize), times.get(event))
@@ -307,7 +308,19 @@ pub fn by_numbers(
                     count.add(*time);
                 }
             }
-        })?;
+        };
+        if bits.count() * 4 < pack.len() as u64 {
+            let events: Vec<usize> = bits.iter().collect();
+            pack.occurrences_in(section, column, &events, |at, id| {
+                count(events.get(at).copied().unwrap_or_default(), id);
+            })?;
+        } else {
+            pack.occurrences(section, column, |event, id| {
+                if bits.has(event) {
+                    count(event, id);
+                }
+            })?;
+        }
         let counts = counts.into_iter().enumerate();
         top.rows = counts
             .filter(|(_, (count, _))| count.events > 0)
