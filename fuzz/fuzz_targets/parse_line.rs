@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run parse_line`: see `tests/it/fuzz_targets.rs` for what must hold.
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run parse_line`: see `tests/it/fuzz_targets.rs` for what must hold.
 
 #![no_main]
 

@@ -137,7 +137,11 @@ pub const PSEUDO_FIELDS: &[FieldRow] = &[
     row("node", FieldKind::Text, "node whose API server wrote the event"),
     row("cluster", FieldKind::Text, "cluster the evidence belongs to"),
     row("log", FieldKind::Text, "kube-apiserver, openshift-apiserver, oauth-apiserver, ..."),
-    row("flag", FieldKind::Text, "duplicate-key, lenient, truncated, ..."),
+    row(
+        "flag",
+        FieldKind::Text,
+        "duplicate-key, lenient, truncated, envelope-time, audit-id-conflict",
+    ),
     row("envelope", FieldKind::Open, "what a forwarder's envelope carried beside the event"),
 ];
 

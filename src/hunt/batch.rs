@@ -13,9 +13,9 @@ use std::collections::HashSet;
 
 use crate::event::time::TimeRange;
 use crate::hunt::allow_list::AllowList;
+use crate::hunt::confidence::Confidence;
 use crate::hunt::error::HuntError;
 use crate::hunt::finding::Card;
-use crate::hunt::finding::Confidence;
 use crate::hunt::finding::Finding;
 use crate::hunt::finding::Group;
 use crate::hunt::finding::HuntKind;

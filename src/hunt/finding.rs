@@ -2,6 +2,7 @@
 //! not be answered.
 
 use crate::event::time::Timestamp;
+use crate::hunt::confidence::Confidence;
 use crate::hunt::requests::Request;
 use crate::sigma::rule::Level;
 use crate::sigma::rule::Meta;
@@ -90,28 +91,6 @@ impl Card {
             fallback: meta.own("fallback").and_then(serde_json::Value::as_str).map(str::to_owned),
             kind,
             origin: if builtin { "builtin".to_owned() } else { meta.file.clone() },
-        }
-    }
-}
-
-/// How sure a finding is that it means what its title says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Confidence {
-    /// Often harmless; look at the context.
-    Low,
-    /// One event says so.
-    Medium,
-    /// Several facts agree.
-    High,
-}
-
-impl Confidence {
-    /// The word for it in output.
-    pub fn name(self) -> &'static str {
-        match self {
-            Confidence::Low => "low",
-            Confidence::Medium => "medium",
-            Confidence::High => "high",
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod allow_list;
 pub mod answer;
 pub mod attack;
 pub mod batch;
+pub mod confidence;
 pub mod correlation;
 pub mod coverage;
 pub mod error;

@@ -17,6 +17,7 @@ use crate::hunt::answer::Section;
 use crate::hunt::error::HuntError;
 use crate::hunt::pivot::Pivot;
 use crate::hunt::pivot::PivotContext;
+use crate::hunt::pivot::PivotOptions;
 use crate::ledger::network::parse_address;
 use crate::ledger::reason;
 use crate::ledger::request;
@@ -26,6 +27,9 @@ use crate::query::ast::QueryAst;
 use crate::query::platform::platform_identities;
 use crate::search::evidence::EventId;
 use crate::search::evidence::SearchOptions;
+
+/// Requests that are summed up, even where fewer are listed.
+const SUMMED: usize = 10_000;
 
 /// A column of a table of requests: its name and how a cell is filled.
 pub type Column = (&'static str, fn(&PivotContext<'_>, &Request) -> Cell);
@@ -95,6 +99,40 @@ impl PivotContext<'_> {
         }
     }
 
+    /// Asks for requests to be summed up: many more than are listed, so that first and last, counts
+    /// and judgements do not end where the list does.
+    ///
+    /// # Errors
+    /// When the evidence cannot be read.
+    pub fn requests_to_sum(
+        &self,
+        answer: &mut Answer,
+        question: &QueryAst,
+        extra: &[&'static str],
+    ) -> Result<Vec<Request>, HuntError> {
+        let limit = match self.options.limit {
+            0 => 0,
+            limit => limit.max(SUMMED),
+        };
+        let options = PivotOptions { limit, ..self.options };
+        PivotContext { options, ..*self }.requests(answer, question, extra)
+    }
+
+    /// The first of `requests`, as many as are to be listed, and a remark where there are more.
+    pub fn listed<'r, T>(&self, answer: &mut Answer, requests: &'r [T]) -> &'r [T] {
+        match requests.get(..self.options.limit) {
+            Some(first) if self.options.limit > 0 && first.len() < requests.len() => {
+                answer.notes.push(format!(
+                    "only the first {} of {} requests are listed (--limit)",
+                    first.len(),
+                    requests.len()
+                ));
+                first
+            }
+            _ => requests,
+        }
+    }
+
     /// Asks for requests in the time asked about, and notes in `answer` what was left out.
     ///
     /// # Errors
@@ -118,7 +156,8 @@ impl PivotContext<'_> {
         if (read_events as u64) < total_events || list.len() > limit {
             list.truncate(limit);
             answer.notes.push(format!(
-                "{total_events} events match; the first {} requests are shown (--limit)",
+                "{total_events} events match; only the first {} requests are counted and shown \
+                 (--limit 0 takes all)",
                 list.len()
             ));
         }

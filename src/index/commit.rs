@@ -200,7 +200,8 @@ impl Commit {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        let manifest = if dir.join(MANIFEST).exists() {
+        let known = dir.join(MANIFEST).exists();
+        let manifest = if known {
             Manifest::load(dir)?
         } else {
             let mut manifest = Manifest::empty();
@@ -218,7 +219,10 @@ impl Commit {
             every: CHECKPOINT,
             _lock: lock,
         };
-        commit.remove_unnamed_packs()?;
+        // Where the manifest is lost nothing is known of the packs, and nothing is removed.
+        if known {
+            commit.remove_unnamed_packs()?;
+        }
         Ok(commit)
     }
 

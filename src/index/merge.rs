@@ -40,10 +40,6 @@ use crate::intake::parse::Scratch;
 use crate::intake::parse::parse_json;
 use crate::intake::record::Record;
 
-/// Bytes of events a pack should have.
-const TARGET: u64 = 16 << 20;
-/// Packs of fewer bytes of events are put together.
-const SMALL: u64 = TARGET / 8;
 /// So many small packs of the newest day are put together.
 const MANY: usize = 64;
 /// So many small packs of an earlier day are.
@@ -51,6 +47,7 @@ const REST: usize = 8;
 const DAY: i64 = 86_400_000_000;
 
 /// Puts small packs together where there are many; returns how many packs there are less.
+/// `target` is how many bytes of events a pack should have; one of an eighth of it is small.
 ///
 /// # Errors
 /// When a pack is damaged or the new ones cannot be written: the index is then what it was.
@@ -58,8 +55,9 @@ pub fn put_together(
     dir: &Path,
     commit: &mut Commit,
     derive: Option<&'static dyn Derive>,
+    target: u64,
 ) -> Result<usize, IndexError> {
-    let plan = plan(&commit.manifest.packs);
+    let plan = plan(&commit.manifest.packs, target / 8);
     if plan.is_empty() {
         return Ok(0);
     }
@@ -69,7 +67,7 @@ pub fn put_together(
         FrameWriter::new(PACK_LEVEL).map_err(|error| IndexError::io("compress", dir, error))?;
     commit.begin_pack_file()?;
     for members in plan {
-        for members in runs(&index, &members)? {
+        for members in runs(&index, &members, target)? {
             let one = match one_of(&index, &members, derive, &mut writer) {
                 // Lines that cannot be read now may be there another time.
                 Err(IndexError::LeftOut(_)) => continue,
@@ -90,7 +88,7 @@ pub fn put_together(
 }
 
 /// Lists the packs to be put together, those of one day each.
-fn plan(packs: &[PackRow]) -> Vec<Vec<u32>> {
+fn plan(packs: &[PackRow], small: u64) -> Vec<Vec<u32>> {
     let day = |row: &PackRow| match row.first.zip(row.last) {
         Some((first, last)) => {
             let day = first.div_euclid(DAY);
@@ -98,12 +96,12 @@ fn plan(packs: &[PackRow]) -> Vec<Vec<u32>> {
         }
         None => Some(None),
     };
-    let small =
-        |row: &PackRow| row.event_bytes < SMALL && (row.event_bytes > 0 || row.length < SMALL / 32);
+    let is_small =
+        |row: &PackRow| row.event_bytes < small && (row.event_bytes > 0 || row.length < small / 32);
     let newest = packs.iter().filter_map(|row| row.last).max().map(|last| last.div_euclid(DAY));
     let mut days: BTreeMap<Option<i64>, Vec<u32>> = BTreeMap::new();
     for (number, row) in (0_u32..).zip(packs) {
-        if let Some(day) = day(row).filter(|_| small(row)) {
+        if let Some(day) = day(row).filter(|_| is_small(row)) {
             days.entry(day).or_default().push(number);
         }
     }
@@ -112,7 +110,7 @@ fn plan(packs: &[PackRow]) -> Vec<Vec<u32>> {
 }
 
 /// Cuts a list of packs where one pack is full, and tells those that refer from those that store.
-fn runs(index: &IndexReader, members: &[u32]) -> Result<Vec<Vec<u32>>, IndexError> {
+fn runs(index: &IndexReader, members: &[u32], target: u64) -> Result<Vec<Vec<u32>>, IndexError> {
     let mut all: Vec<Vec<u32>> = Vec::new();
     for refers in [false, true] {
         let (mut own, mut bytes) = (Vec::new(), 0);
@@ -123,7 +121,7 @@ fn runs(index: &IndexReader, members: &[u32]) -> Result<Vec<Vec<u32>>, IndexErro
             }
             bytes += pack.footer.event_bytes;
             own.push(*number);
-            if bytes >= TARGET {
+            if bytes >= target {
                 all.push(std::mem::take(&mut own));
                 bytes = 0;
             }
@@ -272,6 +270,8 @@ fn replace(
 mod tests {
     use super::*;
 
+    const SMALL: u64 = 2 << 20;
+
     fn row(day: i64, event_bytes: u64) -> PackRow {
         PackRow {
             file: 1,
@@ -288,16 +288,16 @@ mod tests {
     #[test]
     fn only_many_small_packs_of_one_day_are_put_together() {
         let mut packs: Vec<PackRow> = (0..MANY as i64 - 1).map(|_| row(3, 1000)).collect();
-        assert!(plan(&packs).is_empty());
+        assert!(plan(&packs, SMALL).is_empty());
         packs.push(row(3, SMALL));
         packs.push(PackRow { last: Some(4 * DAY), ..row(3, 10) });
-        assert!(plan(&packs[..MANY]).is_empty());
+        assert!(plan(&packs[..MANY], SMALL).is_empty());
         // The day is over.
-        assert_eq!(plan(&packs)[0].len(), MANY - 1);
+        assert_eq!(plan(&packs, SMALL)[0].len(), MANY - 1);
         packs.extend((0..MANY).map(|_| row(5, 10)));
-        assert_eq!(plan(&packs).len(), 2);
+        assert_eq!(plan(&packs, SMALL).len(), 2);
         packs.truncate(REST - 1);
         packs.push(row(9, 10));
-        assert!(plan(&packs).is_empty());
+        assert!(plan(&packs, SMALL).is_empty());
     }
 }

@@ -26,16 +26,23 @@ pub fn percent_decode(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// All values of one key of the query part, decoded, in order.
-pub fn query_values(uri: &str, key: &str) -> Vec<String> {
+/// Splits the query part of a request URI into decoded pairs, in order.
+pub fn query_pairs(uri: &str) -> Vec<(String, String)> {
     let Some((_, query)) = uri.split_once('?') else { return Vec::new() };
     query
         .split('&')
-        .filter_map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (percent_decode(name) == key).then(|| percent_decode(value))
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (percent_decode(key), percent_decode(value))
         })
         .collect()
+}
+
+/// All values of one key of the query part, decoded, in order.
+pub fn query_values(uri: &str, key: &str) -> Vec<String> {
+    let pairs = query_pairs(uri).into_iter().filter(|(name, _)| name == key);
+    pairs.map(|(_, value)| value).collect()
 }
 
 /// The argv of an exec: repeated `command=` in order.
@@ -79,6 +86,16 @@ pub fn join_argv(argv: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn queries_are_decoded() {
+        assert_eq!(
+            query_pairs("/x?a=b%2Fc&dryRun=All&&d+e"),
+            [("a", "b/c"), ("dryRun", "All"), ("d e", "")]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        );
+        assert_eq!(query_pairs("/x"), []);
+    }
 
     #[test]
     fn the_argv_of_an_exec_is_decoded() {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::hash::RandomState;
+use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -18,6 +19,7 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 use crate::event::audit_event::AuditEvent;
 use crate::event::field::Field;
 use crate::event::place::Flag;
+use crate::event::time::TimeRange;
 use crate::event::words::fold;
 use crate::event::words::words;
 use crate::event::zone::Zone;
@@ -26,15 +28,19 @@ use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
 use crate::index::reader::IndexReader;
 use crate::query::ast::QueryAst;
+use crate::query::ast::Test;
+use crate::query::ast::ValueSet;
 use crate::query::matcher::field_values;
 use crate::query::value::CompiledTest;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
 use crate::search::pack_eval::PackScope;
+use crate::search::pack_eval::matching;
 use crate::search::pack_numbers::Numbers;
 use crate::search::pack_numbers::numbers;
 use crate::search::pack_values::values;
+use crate::search::question::Question;
 
 /// Stands between the values of one field where an event has several.
 const JOIN: &str = "\0";
@@ -203,18 +209,26 @@ impl AskedConflicts {
         if self.known().is_some() || before.saturating_add(ids.len()) > LOOKED_UP {
             return self.all(index, evidence).map(|_| None);
         }
-        let audit_ids: HashSet<String> = evidence
-            .rows(ids, &[Field::path("auditID")])?
-            .into_iter()
+        let rows = evidence.rows(ids, &[Field::path("auditID")])?;
+        let mut texts: Vec<String> = rows
+            .iter()
             .flatten()
-            .map(|values| values.join(JOIN))
+            .flatten()
+            .map(|id| fold(id))
             .filter(|id| !id.is_empty())
             .collect();
+        texts.sort_unstable();
+        texts.dedup();
+        let set = Arc::new(ValueSet { texts, ..ValueSet::default() });
+        let test = Test::OneOf(Arc::clone(&set));
+        let asked = QueryAst::Field { field: Field::path("auditID"), test };
+        let question = Question::new(&asked, TimeRange::ALL, Zone::UTC)
+            .map_err(|error| SearchError::Question(error.to_string()))?;
         let packs: Vec<Vec<EventId>> = (0..index.n_packs())
             .into_par_iter()
             .map(|number| {
-                let pack = index.pack(number)?;
-                with_audit_ids(scope(index, number, pack), &audit_ids)
+                let scope = scope(index, number, index.pack(number)?);
+                with_audit_ids(scope, &set.texts, &question)
                     .map_err(|damage| index.damaged(number, &damage).into())
             })
             .collect::<Result<_, SearchError>>()?;
@@ -224,27 +238,22 @@ impl AskedConflicts {
     }
 }
 
-/// Returns the events of a pack that have one of `wanted` as their auditID.
-fn with_audit_ids(scope: PackScope<'_>, wanted: &HashSet<String>) -> Result<Vec<EventId>, Damage> {
+/// Returns the events of a pack that have one of `texts` as their auditID, which is what `question`
+/// asks; packs that can hold none of them are not looked into.
+fn with_audit_ids(
+    scope: PackScope<'_>,
+    texts: &[String],
+    question: &Question,
+) -> Result<Vec<EventId>, Damage> {
     let filter = scope.pack.filter()?;
     let may_hold = |id: &String| {
         // Folding can move word boundaries outside ASCII.
-        !id.is_ascii() || words(&fold(id)).filter_map(word_key).all(|key| filter.may_hold(key))
+        !id.is_ascii() || words(id).filter_map(word_key).all(|key| filter.may_hold(key))
     };
-    if scope.pack.whole()?.is_empty() && !wanted.iter().any(may_hold) {
+    if scope.pack.whole()?.is_empty() && !texts.iter().any(may_hold) {
         return Ok(Vec::new());
     }
-    let field = Field::path("auditID");
-    let column = match numbers(scope.pack, &field)? {
-        Some(column) => column,
-        None => joined(scope, &field)?,
-    };
-    let among: Vec<bool> = column.texts.iter().map(|text| wanted.contains(text)).collect();
-    let is_wanted = |id: &u32| {
-        id.checked_sub(1).and_then(|at| among.get(at as usize)).copied().unwrap_or_default()
-    };
-    let events = column.ids.iter().enumerate().filter(|(_, id)| is_wanted(id));
-    Ok(events.map(|(event, _)| scope.id(event)).collect())
+    Ok(matching(scope, question)?.iter().map(|event| scope.id(event)).collect())
 }
 
 /// The auditIDs, stages and servers of events as they are read, counted.

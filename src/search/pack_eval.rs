@@ -348,22 +348,27 @@ impl Eval<'_, '_, '_> {
                 bits.and_not(&inner);
                 bits
             }
-            Node::Leaf { paths, test } => {
+            Node::Leaf { paths, test } => self.once(test.name.as_ref(), || {
                 let mut bits = Bits::none(n);
                 for path in paths {
                     self.leaf(path, test, &mut bits)?;
                 }
-                bits
-            }
+                Ok(bits)
+            })?,
             Node::Present(paths) => {
-                let mut bits = Bits::none(n);
-                for path in paths {
-                    self.known(path, |known| known != Known::Null, &mut bits)?;
-                }
-                bits
+                let name: Arc<str> = format!("present {paths:?}").into();
+                self.once(Some(&name), || {
+                    let mut bits = Bits::none(n);
+                    for path in paths {
+                        self.known(path, |known| known != Known::Null, &mut bits)?;
+                    }
+                    Ok(bits)
+                })?
             }
-            Node::FirstOf { paths, test, namespace } => self.first_of(paths, test, *namespace)?,
-            Node::Peer(test) => self.peer(test)?,
+            Node::FirstOf { paths, test, namespace } => {
+                self.once(test.name.as_ref(), || self.first_of(paths, test, *namespace))?
+            }
+            Node::Peer(test) => self.once(test.name.as_ref(), || self.peer(test))?,
             Node::Computed(field, test) => self.computed(field, test, mask)?,
             Node::Source(test) => self.source(test)?,
             Node::Meta(at, test) => {
@@ -404,6 +409,17 @@ impl Eval<'_, '_, '_> {
                 self.judged(bits, matcher)?
             }
         })
+    }
+
+    /// Answers a condition once per pack and process: questions share most of theirs.
+    fn once(&self, name: Option<&Arc<str>>, answer: impl FnOnce() -> Result<Bits>) -> Result<Bits> {
+        let Some(name) = name else { return answer() };
+        if let Some(bits) = self.pack().kept::<Bits>(name) {
+            return Ok(Bits::clone(&bits));
+        }
+        let bits = answer()?;
+        self.pack().keep(name, Arc::new(bits.clone()), self.pack().len() / 8);
+        Ok(bits)
     }
 
     /// Adds the events that have a passing value at a path.

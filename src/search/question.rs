@@ -2,6 +2,7 @@
 //! event by event.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::event::field::Field;
 use crate::event::field::Reading;
@@ -53,6 +54,8 @@ pub struct ValueTest {
     pub pattern: Option<String>,
     /// Words every passing value holds, hashed; what a pack lacks cannot pass.
     keys: Vec<u64>,
+    /// The field and the test as text: equal conditions have equal names.
+    pub name: Option<Arc<str>>,
 }
 
 /// Words to be found next to each other in one key or value.
@@ -264,12 +267,18 @@ fn node(ast: &QueryAst, zone: Zone, mut sharing: Option<&mut Sharing>) -> Result
     })
 }
 
+/// Answers to longer conditions are not kept.
+const NAME_MAX: usize = 16 << 10;
+
 fn field_node(field: &Field, test: &Test, ast: &QueryAst, zone: Zone) -> Result<Node, QueryError> {
     if test.other_field().is_some() {
         let matcher = Matcher::compile(ast, &MatchOptions { zone })?;
         return Ok(Node::Judged(Box::new(Node::All), Box::new(matcher)));
     }
-    let compiled = ValueTest::new(CompiledTest::compile(test, field.kind(), zone)?);
+    let mut compiled = ValueTest::new(CompiledTest::compile(test, field.kind(), zone)?);
+    // The texts of a list from a file are not worth keeping.
+    let name = format!("{field:?} {test:?}");
+    compiled.name = (name.len() <= NAME_MAX).then(|| name.into());
     Ok(match field.reading() {
         Reading::AnyOf(paths) if *test == Test::Present => Node::Present(paths),
         Reading::AnyOf(paths) => Node::Leaf { paths, test: compiled },
@@ -325,6 +334,7 @@ impl ValueTest {
             pattern: test.ascii_pattern(),
             test,
             keys,
+            name: None,
         }
     }
 

@@ -202,7 +202,7 @@ fn source_shrinks_while_it_is_read() {
         .arg(scene.evidence())
         .arg("--index")
         .arg(scene.dir())
-        .args(["--memory", "16MiB", "--threads", "1"])
+        .args(["--memory", "86MiB", "--threads", "1"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -656,4 +656,24 @@ fn until(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
         assert!(start.elapsed() < patience, "{what}: not within {patience:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+#[test]
+fn too_little_memory_is_refused_with_what_would_do() {
+    let scene = Scene::new();
+    scene.put("a.log", goods(0, 3_000).as_bytes());
+    let (evidence, dir) = (scene.evidence(), scene.dir());
+    let run = |memory: &str| {
+        let args = ["index", text(&evidence), "--index", text(&dir), "--threads", "2"];
+        audithound(&[&args[..], &["--memory", memory]].concat())
+    };
+    let output = run("1KiB");
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(!dir.exists());
+    let least = told.rsplit(' ').next().unwrap().trim().to_owned();
+    assert!(least.ends_with("MiB"), "{told}");
+    assert_eq!(run(&least).status.code(), Some(0));
+    assert_eq!(count(&dir, "*"), 3_000);
 }

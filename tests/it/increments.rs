@@ -250,7 +250,7 @@ fn killed_while_writing() {
             .arg(&sources)
             .arg("--index")
             .arg(&dir)
-            .args(["--memory", "58MiB", "--checkpoint-ms", "0", "--threads", "2"])
+            .args(["--memory", "92MiB", "--checkpoint-ms", "0", "--threads", "2"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

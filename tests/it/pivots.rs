@@ -765,3 +765,24 @@ fn rule_2_tampering_lists_forged_statuses() {
     let answer = run(&case, "ip", &["10.128.0.66"]);
     assert!(section(&answer, "owners over time").rows.is_empty());
 }
+
+/// What is summed up does not end where the list does.
+#[test]
+fn a_short_list_does_not_shorten_the_sums() {
+    let Some(case) = reference() else { return };
+    let whole = run(case, "user", &["admin"]);
+    let context = PivotContext {
+        evidence: &case.evidence,
+        ledgers: &case.ledgers,
+        range: TimeRange::ALL,
+        filter: None,
+        options: PivotOptions { limit: 5, ..PivotOptions::default() },
+    };
+    let short = find("user").unwrap().run(&context, &["admin".to_owned()]).unwrap();
+    assert_eq!(short.summary, whole.summary);
+    for title in ["addresses", "agents", "namespaces"] {
+        assert_eq!(section(&short, title), section(&whole, title), "{title}");
+    }
+    assert_eq!(section(&short, "requests").rows.len(), 5);
+    assert!(short.notes.iter().any(|note| note.contains("first 5 of 137")), "{:?}", short.notes);
+}

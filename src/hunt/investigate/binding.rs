@@ -1,5 +1,7 @@
 //! Which binding allowed a request, read from the authorizer's reason.
 
+use crate::ledger::reason::grant;
+
 /// A binding of a role to somebody.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Allowed {
@@ -16,26 +18,19 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// Reads a reason such as `RBAC: allowed by RoleBinding "r/shop" of Role "r" to ServiceAccount
-    /// "web/shop"` (rbac.go of the Kubernetes authorizer).
+    /// Reads an authorizer's reason; `None` where it names no binding.
     pub fn parse(reason: &str) -> Option<Allowed> {
-        let rest = reason.strip_prefix("RBAC: allowed by ")?;
-        let (kind, rest) = rest.split_once(' ')?;
-        let (name, rest) = quoted(rest)?;
-        let (role_kind, rest) = rest.strip_prefix(" of ")?.split_once(' ')?;
-        let (role, rest) = quoted(rest)?;
-        let (subject_kind, rest) = rest.strip_prefix(" to ")?.split_once(' ')?;
-        let (subject, _) = quoted(rest)?;
-        let (name, namespace) = match (kind, name.split_once('/')) {
+        let grant = grant(reason)?;
+        let (name, namespace) = match (grant.binding_kind.as_str(), grant.binding.split_once('/')) {
             ("RoleBinding", Some((name, namespace))) => (name, namespace),
-            _ => (name, ""),
+            _ => (grant.binding.as_str(), ""),
         };
         Some(Allowed {
-            kind: kind.to_owned(),
             name: name.to_owned(),
             namespace: namespace.to_owned(),
-            role: format!("{role_kind} {role}"),
-            subject: format!("{subject_kind} {subject}"),
+            role: format!("{} {}", grant.role_kind, grant.role),
+            subject: format!("{} {}", grant.subject_kind, grant.subject),
+            kind: grant.binding_kind,
         })
     }
 
@@ -54,11 +49,6 @@ impl Allowed {
                 | "Group system:authenticated:oauth"
         )
     }
-}
-
-/// Splits `"name" rest`; names hold no quotes (they are path segments).
-fn quoted(text: &str) -> Option<(&str, &str)> {
-    text.strip_prefix('"')?.split_once('"')
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a single event does, in the words of ATT&CK.
 
-use crate::hunt::state::write::query_pairs;
 use crate::hunt::timeline::TimelineEvent;
+use crate::ledger::uri::query_pairs;
 
 /// A kind of action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

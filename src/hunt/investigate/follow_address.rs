@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::event::time::Timestamp;
+use crate::hunt::confidence::Confidence;
 use crate::hunt::investigate::ask::all;
 use crate::hunt::investigate::ask::any_ip;
 use crate::hunt::investigate::ask::object;
@@ -11,7 +12,6 @@ use crate::hunt::investigate::ask::one_of;
 use crate::hunt::investigate::ask::peer;
 use crate::hunt::investigate::ask::refused;
 use crate::hunt::investigate::ask::succeeded;
-use crate::hunt::investigate::story::Confidence;
 use crate::hunt::investigate::trail::Lead;
 use crate::hunt::investigate::trail::Role;
 use crate::hunt::investigate::trail::Trail;

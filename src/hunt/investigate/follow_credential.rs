@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::event::time::Timestamp;
+use crate::hunt::confidence::Confidence;
 use crate::hunt::investigate::binding::Allowed;
-use crate::hunt::investigate::story::Confidence;
 use crate::hunt::investigate::trail::Lead;
 use crate::hunt::investigate::trail::Role;
 use crate::hunt::investigate::trail::Suspect;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::event::time::Timestamp;
+use crate::hunt::confidence::Confidence;
 use crate::hunt::investigate::ask::all;
 use crate::hunt::investigate::ask::object;
 use crate::hunt::investigate::ask::one_of;
@@ -11,7 +12,6 @@ use crate::hunt::investigate::ask::refused;
 use crate::hunt::investigate::ask::succeeded;
 use crate::hunt::investigate::binding::Allowed;
 use crate::hunt::investigate::follow_address::is_away_from;
-use crate::hunt::investigate::story::Confidence;
 use crate::hunt::investigate::trail::Lead;
 use crate::hunt::investigate::trail::Role;
 use crate::hunt::investigate::trail::Trail;

@@ -1,9 +1,9 @@
 //! What the story's own objects went on to do: tokens, accounts, pods and grants it made.
 
 use crate::event::field::ISSUED_CREDENTIAL_ID;
+use crate::hunt::confidence::Confidence;
 use crate::hunt::investigate::classify::is_workload;
 use crate::hunt::investigate::consequence::made;
-use crate::hunt::investigate::story::Confidence;
 use crate::hunt::investigate::trail::Lead;
 use crate::hunt::investigate::trail::Role;
 use crate::hunt::investigate::trail::Trail;

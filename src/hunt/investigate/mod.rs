@@ -23,9 +23,9 @@ pub mod trail;
 use std::collections::BTreeSet;
 
 use crate::event::time::TimeRange;
+use crate::hunt::confidence::Confidence;
 use crate::hunt::investigate::ask::Ask;
 use crate::hunt::investigate::clue::Clue;
-use crate::hunt::investigate::story::Confidence;
 use crate::hunt::investigate::story::Story;
 use crate::hunt::investigate::trail::Role;
 use crate::hunt::investigate::trail::Trail;

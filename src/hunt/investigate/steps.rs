@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::hunt::confidence::Confidence;
 use crate::hunt::investigate::ask::Ask;
 use crate::hunt::investigate::classify;
 use crate::hunt::investigate::classify::Class;
 use crate::hunt::investigate::classify::argv;
 use crate::hunt::investigate::classify::is_workload;
 use crate::hunt::investigate::classify::is_write;
-use crate::hunt::investigate::story::Confidence;
 use crate::hunt::investigate::story::Step;
 use crate::hunt::investigate::trail::Found;
 use crate::hunt::investigate::trail::Role;

@@ -4,33 +4,12 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::event::time::Timestamp;
+use crate::hunt::confidence::Confidence;
 use crate::hunt::timeline::TimelineEvent;
 
 /// The edition of MITRE ATT&CK whose names are used: v19 split Defense Evasion into Stealth and
 /// Defense Impairment.
 pub const ATTACK_VERSION: &str = "MITRE ATT&CK v19 (Enterprise, Containers)";
-
-/// How sure a step is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Confidence {
-    /// Another reading fits as well.
-    Low,
-    /// Probable; something is inferred.
-    Medium,
-    /// The log says so itself.
-    High,
-}
-
-impl Confidence {
-    /// The word in every output.
-    pub fn name(self) -> &'static str {
-        match self {
-            Confidence::Low => "low",
-            Confidence::Medium => "medium",
-            Confidence::High => "high",
-        }
-    }
-}
 
 /// One step of a story: events next to each other in time that do the same thing.
 #[derive(Clone, Debug, PartialEq)]

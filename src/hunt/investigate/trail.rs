@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::collections::VecDeque;
 
 use crate::event::field::CREDENTIAL_ID;
+use crate::hunt::confidence::Confidence;
 use crate::hunt::investigate::ask::Ask;
 use crate::hunt::investigate::ask::POD_NAME;
 use crate::hunt::investigate::ask::POD_UID;
 use crate::hunt::investigate::ask::is;
 use crate::hunt::investigate::binding::Allowed;
 use crate::hunt::investigate::story::Bystander;
-use crate::hunt::investigate::story::Confidence;
 use crate::hunt::investigate::story::Undecidable;
 use crate::hunt::timeline::TimelineEvent;
 use crate::ledger::Ledgers;

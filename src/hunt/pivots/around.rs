@@ -109,7 +109,7 @@ impl Pivot for Around {
             table::push(&mut section, row, request.events.clone());
         }
         answer.summary = format!(
-            "{} within {} of {} {} by {}",
+            "{} within {} s of {} {} by {}",
             table::counted(&requests),
             table::seconds(context.options.window),
             centre.get("verb").unwrap_or("?"),

@@ -58,7 +58,7 @@ impl Pivot for Ip {
         };
         let question = context.refined(is("ip", &address.to_string()));
         let mut answer = context.answer(self, &question);
-        let requests = context.requests(&mut answer, &question, &[])?;
+        let requests = context.requests_to_sum(&mut answer, &question, &[])?;
         let (vouched, claimed): (Vec<&Request>, Vec<&Request>) = requests
             .iter()
             .partition(|request| request.get("peer").and_then(parse_address) == Some(address));
@@ -72,7 +72,8 @@ impl Pivot for Ip {
         }
         let columns =
             [TIME, USER, AS, VERB, RESOURCE, NAMESPACE, NAME, CODE, OUTCOME, AGENT, CREDENTIAL];
-        answer.sections.push(context.table("requests", vouched, &columns));
+        let listed = context.listed(&mut answer, &vouched).to_vec();
+        answer.sections.push(context.table("requests", listed, &columns));
         if !claimed.is_empty() {
             let columns = [TIME, USER, VERB, RESOURCE, CODE, OUTCOME, PEER, AGENT];
             let mut table = context.table("requests that only claim it", claimed, &columns);

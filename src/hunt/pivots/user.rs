@@ -64,7 +64,7 @@ impl Pivot for User {
         let name = user_name(one_argument(self, arguments)?);
         let question = context.refined(is("who", &name));
         let mut answer = context.answer(self, &question);
-        let requests = context.requests(&mut answer, &question, &[POD_NAME])?;
+        let requests = context.requests_to_sum(&mut answer, &question, &[POD_NAME])?;
         answer.summary = summary(&name, &requests);
         answer.sections.push(tally(&requests, "addresses", "address", |request| {
             let owner = context.owner(request).unwrap_or_default();
@@ -99,7 +99,8 @@ impl Pivot for User {
             TIME, USER, AS, VERB, RESOURCE, NAMESPACE, NAME, CODE, OUTCOME, PEER, OWNER, AGENT,
             CREDENTIAL, BOUND_POD,
         ];
-        answer.sections.push(context.table("requests", &requests, &columns));
+        let listed = context.listed(&mut answer, &requests);
+        answer.sections.push(context.table("requests", listed, &columns));
         if requests.iter().any(|request| request.get("as").is_some()) {
             answer.notes.push(
                 "impersonated requests carry two identities; both are listed, whichever is \

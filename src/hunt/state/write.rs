@@ -7,6 +7,7 @@ use crate::hunt::state::kind::resources;
 use crate::hunt::state::value;
 use crate::hunt::timeline::TimelineEvent;
 use crate::hunt::timeline::describe;
+use crate::ledger::uri::query_pairs;
 use crate::query::ast::QueryAst;
 use crate::search::error::SearchError;
 use crate::search::evidence::Evidence;
@@ -165,44 +166,6 @@ fn is_dry_run(uri: &str, body: &Value) -> bool {
         || value::texts_at(body, &["requestObject", "dryRun"]).iter().any(|v| v == "All")
 }
 
-/// Splits the query part of a request URI into decoded pairs.
-pub fn query_pairs(uri: &str) -> Vec<(String, String)> {
-    let Some((_, query)) = uri.split_once('?') else { return Vec::new() };
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (percent_decode(key), percent_decode(value))
-        })
-        .collect()
-}
-
-/// Decodes `%41` and `+` of a query; what is no escape stays as it is.
-pub fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let hex = bytes.get(at + 1..at + 3).and_then(|h| std::str::from_utf8(h).ok());
-        match (byte, hex.and_then(|h| u8::from_str_radix(h, 16).ok())) {
-            (b'%', Some(decoded)) => {
-                out.push(decoded);
-                at += 3;
-            }
-            (b'+', _) => {
-                out.push(b' ');
-                at += 1;
-            }
-            _ => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 /// Puts the writes that name a resource version in its order, within the places that such writes
 /// have by time; the others stay where their time puts them (attribution.md, 14).
 fn order(found: &mut Writes) {
@@ -234,19 +197,4 @@ fn order(found: &mut Writes) {
         "resource versions and times disagree on the order of some writes, by up to {} ms: clocks of servers differ, or requests overlapped; resource versions decide",
         skew / 1000
     ));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn queries_are_decoded() {
-        assert_eq!(
-            query_pairs("/x?a=b%2Fc&dryRun=All&d+e"),
-            [("a", "b/c"), ("dryRun", "All"), ("d e", "")]
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        );
-        assert_eq!(percent_decode("100%"), "100%");
-    }
 }

@@ -223,6 +223,36 @@ mod tests {
     }
 
     #[test]
+    fn some_events_have_the_values_that_all_have() {
+        let lines: Vec<String> = (0..300)
+            .map(|n| match n % 3 {
+                0 => format!(r#"{{"a":"{n}","user":{{"groups":["x{n}","y"]}}}}"#),
+                1 => format!(r#"{{"b":{n}}}"#),
+                _ => format!(r#"{{"a":"{n}","sourceIPs":["10.0.0.{}"]}}"#, n % 7),
+            })
+            .collect();
+        let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+        let pack = pack_of(&lines);
+        for section in (0..N_SECTIONS as u8).map(SectionId).filter(|s| pack.has_section(*s)) {
+            for column in 0..pack.directory(section).unwrap().rows.len() as u32 {
+                let mut all: Vec<(usize, u32)> = Vec::new();
+                pack.occurrences(section, column, |event, id| all.push((event, id))).unwrap();
+                for step in [1, 2, 7, 64, 131] {
+                    let events: Vec<usize> = (step / 2..300).step_by(step).collect();
+                    let mut some = Vec::new();
+                    pack.occurrences_in(section, column, &events, |at, id| {
+                        some.push((events[at], id));
+                    })
+                    .unwrap();
+                    let expected: Vec<(usize, u32)> =
+                        all.iter().filter(|(event, _)| events.contains(event)).copied().collect();
+                    assert_eq!(some, expected, "{section:?} {column} every {step}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn odd_events_come_back_byte_for_byte() {
         let lines: Vec<&[u8]> = vec![
             br#"{"kind":"Event","user":{"username":"a"},"verb":"get"}"#,

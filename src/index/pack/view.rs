@@ -43,6 +43,8 @@ use crate::index::pack::wire::FrameRef;
 use crate::index::pack::wire::Short;
 use crate::index::pack::wire::read_frame;
 
+/// So many things are kept with a pack for others.
+const KEPT_MAX: usize = 128;
 /// Where the values of an event stand in a column is noted for one event in so many.
 const MARK_EVERY: usize = 64;
 
@@ -174,6 +176,8 @@ struct Cache {
     filter_checked: bool,
     marks: HashMap<(u8, u32), Arc<Vec<u32>>>,
     plain_addresses: Option<bool>,
+    kept: HashMap<Arc<str>, Arc<dyn std::any::Any + Send + Sync>>,
+    kept_bytes: usize,
 }
 
 /// Bytes of decoded columns kept by all packs of the process together.
@@ -879,6 +883,29 @@ impl Pack {
                 cache.marks.insert((section.0, column), made);
             },
         )
+    }
+
+    /// Returns what somebody keeps with the pack under a name, as long as it is in memory.
+    pub fn kept<T: Send + Sync + 'static>(&self, name: &str) -> Option<Arc<T>> {
+        let kept = self.lock().kept.get(name).cloned()?;
+        kept.downcast().ok()
+    }
+
+    /// Keeps something of `bytes` bytes with the pack until there is too much of it, or of all
+    /// that is decoded.
+    pub fn keep<T: Send + Sync + 'static>(&self, name: &Arc<str>, what: Arc<T>, bytes: usize) {
+        let mut cache = self.lock();
+        if cache.kept.len() >= KEPT_MAX {
+            cache.kept.clear();
+            let gone = std::mem::take(&mut cache.kept_bytes);
+            self.held.fetch_sub(gone, Ordering::Relaxed);
+            CACHED_BYTES.fetch_sub(gone, Ordering::Relaxed);
+        }
+        if cache.kept.insert(Arc::clone(name), what).is_none() {
+            let bytes = bytes + name.len();
+            cache.kept_bytes += bytes;
+            self.hold(bytes);
+        }
     }
 
     /// Says whether every `sourceIPs` is a plain list of strings.

@@ -1,8 +1,8 @@
 //! Every format with a hostile finding: valid, complete, and nothing acts.
 
 use super::*;
+use crate::hunt::confidence::Confidence;
 use crate::hunt::finding::Card;
-use crate::hunt::finding::Confidence;
 use crate::hunt::finding::HuntKind;
 use crate::hunt::finding::Silent;
 use crate::hunt::requests::Request;
