@@ -46,23 +46,6 @@ pub struct Instance {
     pub values: Vec<String>,
 }
 
-/// Says whether any window of a group can fulfil a correlation that needs each of its rules.
-fn possible(correlation: &Correlation, matches: &[Match]) -> bool {
-    let needs_all = match correlation.kind {
-        CorrelationKind::TemporalOrdered => true,
-        CorrelationKind::Temporal => correlation.presence.is_none(),
-        _ => false,
-    };
-    let mut open: Vec<usize> = (0..if needs_all { correlation.rules.len() } else { 0 }).collect();
-    for m in matches {
-        if open.is_empty() {
-            break;
-        }
-        open.retain(|rule| *rule != m.rule);
-    }
-    open.is_empty()
-}
-
 /// Finds every instance of `correlation`, by group and time.
 pub fn correlate(
     correlation: &Correlation,
@@ -71,9 +54,6 @@ pub fn correlate(
 ) -> Vec<Instance> {
     let mut found = Vec::new();
     for (key, mut matches) in groups {
-        if !possible(correlation, &matches) {
-            continue;
-        }
         matches.sort_by_key(|m| (m.time, m.item, m.rule));
         let counts_items = matches!(
             correlation.kind,

@@ -128,34 +128,51 @@ struct Column {
     more: HashMap<EventId, Vec<u32>>,
 }
 
-/// One number per event.
+/// One number per event, 0 where none was put.
 ///
-/// The lower halves of the ids of one upper half are dense (see [`EventId`]), so that a list each
-/// is faster and smaller than a map.
+/// The lower halves of the ids of one upper half are dense, and the upper halves are few (see
+/// [`EventId`]), so that a list of lists is faster and smaller than a map; other ids are kept in
+/// one.
 #[derive(Debug, Default)]
-struct Table {
+pub struct Table {
     parts: Vec<Vec<u32>>,
-    numbers: HashMap<u32, usize>,
+    far: HashMap<EventId, u32>,
+}
+
+/// Upper halves below this are places in a list.
+const PARTS: usize = 1 << 20;
+/// Lower halves below this are places in a list.
+const PLACES: usize = 1 << 27;
+
+fn place(id: EventId) -> Option<(usize, usize)> {
+    let place = ((id.0 >> 32) as usize, id.0 as u32 as usize);
+    (place.0 < PARTS && place.1 < PLACES).then_some(place)
 }
 
 impl Table {
-    fn get(&self, id: EventId) -> u32 {
-        let part = self.numbers.get(&((id.0 >> 32) as u32)).and_then(|at| self.parts.get(*at));
-        part.and_then(|part| part.get(id.0 as u32 as usize)).copied().unwrap_or(0)
+    /// The number of an event.
+    pub fn get(&self, id: EventId) -> u32 {
+        let found = match place(id) {
+            Some((part, at)) => self.parts.get(part).and_then(|part| part.get(at)),
+            None => self.far.get(&id),
+        };
+        found.copied().unwrap_or(0)
     }
 
-    fn put(&mut self, id: EventId, number: u32) {
-        let next = self.parts.len();
-        let at = *self.numbers.entry((id.0 >> 32) as u32).or_insert(next);
-        if at == next {
-            self.parts.push(Vec::new());
+    /// Sets the number of an event.
+    pub fn put(&mut self, id: EventId, number: u32) {
+        let Some((part, at)) = place(id) else {
+            self.far.insert(id, number);
+            return;
+        };
+        if self.parts.len() <= part {
+            self.parts.resize_with(part + 1, Vec::new);
         }
-        let Some(part) = self.parts.get_mut(at) else { return };
-        let place = id.0 as u32 as usize;
-        if part.len() <= place {
-            part.resize(place + 1, 0);
+        let Some(part) = self.parts.get_mut(part) else { return };
+        if part.len() <= at {
+            part.resize((at + 1).max(part.len() * 2), 0);
         }
-        if let Some(slot) = part.get_mut(place) {
+        if let Some(slot) = part.get_mut(at) {
             *slot = number;
         }
     }

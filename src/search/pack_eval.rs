@@ -348,27 +348,27 @@ impl Eval<'_, '_, '_> {
                 bits.and_not(&inner);
                 bits
             }
-            Node::Leaf { paths, test } => self.once(test.name.as_ref(), || {
+            Node::Leaf { paths, test } => self.once(test.name.as_ref(), |own| {
                 let mut bits = Bits::none(n);
                 for path in paths {
-                    self.leaf(path, test, &mut bits)?;
+                    own.leaf(path, test, &mut bits)?;
                 }
                 Ok(bits)
             })?,
             Node::Present(paths) => {
                 let name: Arc<str> = format!("present {paths:?}").into();
-                self.once(Some(&name), || {
+                self.once(Some(&name), |own| {
                     let mut bits = Bits::none(n);
                     for path in paths {
-                        self.known(path, |known| known != Known::Null, &mut bits)?;
+                        own.known(path, |known| known != Known::Null, &mut bits)?;
                     }
                     Ok(bits)
                 })?
             }
             Node::FirstOf { paths, test, namespace } => {
-                self.once(test.name.as_ref(), || self.first_of(paths, test, *namespace))?
+                self.once(test.name.as_ref(), |own| own.first_of(paths, test, *namespace))?
             }
-            Node::Peer(test) => self.once(test.name.as_ref(), || self.peer(test))?,
+            Node::Peer(test) => self.once(test.name.as_ref(), |own| own.peer(test))?,
             Node::Computed(field, test) => self.computed(field, test, mask)?,
             Node::Source(test) => self.source(test)?,
             Node::Meta(at, test) => {
@@ -412,12 +412,17 @@ impl Eval<'_, '_, '_> {
     }
 
     /// Answers a condition once per pack and process: questions share most of theirs.
-    fn once(&self, name: Option<&Arc<str>>, answer: impl FnOnce() -> Result<Bits>) -> Result<Bits> {
-        let Some(name) = name else { return answer() };
+    fn once(
+        &mut self,
+        name: Option<&Arc<str>>,
+        answer: impl FnOnce(&mut Self) -> Result<Bits>,
+    ) -> Result<Bits> {
+        // A batch has its own memory, and more conditions than a pack would keep.
+        let Some(name) = name.filter(|_| self.batch.sets.is_none()) else { return answer(self) };
         if let Some(bits) = self.pack().kept::<Bits>(name) {
             return Ok(Bits::clone(&bits));
         }
-        let bits = answer()?;
+        let bits = answer(self)?;
         self.pack().keep(name, Arc::new(bits.clone()), self.pack().len() / 8);
         Ok(bits)
     }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use regex::bytes::RegexSet;
 use regex::bytes::RegexSetBuilder;
 
+use crate::event::json::decode;
 use crate::index::pack::column::Dict;
 use crate::search::question::Node;
 use crate::search::question::Question;
@@ -37,7 +38,7 @@ pub struct PatternSet {
 pub struct Suspects {
     /// Values in which a pattern was found, ascending, by the number of the pattern.
     by_pattern: Vec<Vec<u32>>,
-    /// Values with escapes or outside ASCII, of which the patterns say nothing.
+    /// Values outside ASCII, of which the patterns say nothing.
     odd: Vec<u32>,
 }
 
@@ -91,11 +92,13 @@ impl PatternSet {
             Suspects { by_pattern: vec![Vec::new(); self.set.len()], odd: Vec::new() };
         for id in 0..dict.len() as u32 {
             let value = dict.get(id);
-            if !value.is_ascii() || memchr::memchr(b'\\', &value).is_some() {
+            // Go escapes `&`, so that escapes are frequent in URIs.
+            let text = decode(&value, memchr::memchr(b'\\', &value).is_some());
+            if !text.is_ascii() {
                 suspects.odd.push(id);
                 continue;
             }
-            for number in self.set.matches(&value).iter() {
+            for number in self.set.matches(text.as_bytes()).iter() {
                 if let Some(ids) = suspects.by_pattern.get_mut(number) {
                     ids.push(id);
                 }

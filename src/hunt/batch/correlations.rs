@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use crate::event::field::Field;
@@ -19,8 +20,10 @@ use crate::hunt::finding::Group;
 use crate::hunt::finding::HuntReport;
 use crate::hunt::requests::Call;
 use crate::hunt::requests::Facts;
+use crate::hunt::requests::Table;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
+use crate::sigma::rule::Comparison;
 use crate::sigma::rule::Correlation;
 use crate::sigma::rule::CorrelationKind;
 use crate::sigma::rule::Window;
@@ -37,7 +40,7 @@ pub fn run(
 ) -> Result<(), HuntError> {
     let mut ends = Ends::default();
     for chosen in &selection.correlations {
-        let sources: Vec<Vec<Call>> = chosen
+        let sources: Vec<Source> = chosen
             .correlation
             .rules
             .iter()
@@ -101,89 +104,209 @@ impl Ends {
     }
 }
 
-/// The requests, pages of lists left out, that a reference stands for.
+/// Finds what a reference stands for.
 fn calls_of(
     reference: &str,
     selection: &Selection<'_>,
     asked: &[Rc<Asked>],
     ends: &Ends,
-) -> Vec<Call> {
+) -> Source {
     let rule =
         selection.rules.iter().zip(asked).find(|(chosen, _)| chosen.rule.meta.is_called(reference));
     if let Some((_, answer)) = rule {
-        return answer.calls.iter().filter(|call| !call.is_page).copied().collect();
+        return Source::Rule(Rc::clone(answer));
     }
-    selection
+    let other = selection
         .correlations
         .iter()
         .find(|chosen| chosen.correlation.meta.is_called(reference))
-        .and_then(|chosen| ends.ends.get(&chosen.card.rule))
-        .cloned()
-        .unwrap_or_default()
+        .and_then(|chosen| ends.ends.get(&chosen.card.rule));
+    Source::Ends(other.cloned().unwrap_or_default())
+}
+
+/// The requests that one of the references stands for.
+enum Source {
+    /// Those that a rule matched, pages of lists among them.
+    Rule(Rc<Asked>),
+    /// Those that end instances of another correlation.
+    Ends(Vec<Call>),
+}
+
+impl Source {
+    fn calls(&self) -> impl Iterator<Item = &Call> {
+        let all = match self {
+            Source::Rule(answer) => &answer.calls,
+            Source::Ends(calls) => calls,
+        };
+        all.iter().filter(|call| !call.is_page)
+    }
+}
+
+/// A match before its place among the others of its correlation is known.
+struct Early<'c> {
+    rule: usize,
+    call: &'c Call,
+    time: i64,
+    value: Option<u32>,
 }
 
 /// Returns the requests in order and the instances, whose items are positions among them.
 fn instances(
     run: &mut Run<'_>,
     correlation: &Correlation,
-    sources: &[Vec<Call>],
+    sources: &[Source],
     report: &mut HuntReport,
 ) -> Result<(Vec<Call>, Vec<Instance>), SearchError> {
-    let mut calls: Vec<Call> = sources.iter().flatten().copied().collect();
-    calls.sort_by_key(|call| (call.time, call.place, call.event));
-    calls.dedup_by_key(|call| call.event);
-    let positions: HashMap<EventId, usize> =
-        calls.iter().enumerate().map(|(at, call)| (call.event, at)).collect();
-    let slots = Slots::load(run, correlation, &calls)?;
-    let mut groups: HashMap<Key, Vec<Match>> = HashMap::new();
+    let needs_all = needs_all(correlation);
+    if needs_all && sources.iter().any(|source| source.calls().next().is_none()) {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let slots = Slots::load(run, correlation, sources)?;
+    let mut keys = Keys::default();
+    // By group: what matched it.
+    let mut groups: Vec<Vec<Early<'_>>> = Vec::new();
     let mut timeless = 0_u64;
     let mut keyless = 0_u64;
-    for (rule, source) in sources.iter().enumerate() {
-        let keys_of = slots.of_rule(correlation, rule);
-        for call in source {
+    // Small ones first: where every rule is needed, a group without the first is none.
+    let mut order: Vec<(usize, &Source)> = sources.iter().enumerate().collect();
+    order.sort_by_cached_key(|(_, source)| source.calls().count());
+    for (turn, (rule, source)) in order.into_iter().enumerate() {
+        let of_rule = slots.of_rule(correlation, rule);
+        for call in source.calls() {
             let Some(Timestamp(time)) = call.time else {
                 timeless += 1;
                 continue;
             };
-            let Some(item) = positions.get(&call.event).copied() else { continue };
-            let keys = keys_of.keys(call.event, &run.facts);
-            keyless += u64::from(keys.is_empty());
-            let counted = slots.counted(call.event, &mut run.facts);
-            for key in keys {
-                let matches = groups.entry(key).or_default();
-                matches.extend(counted.iter().map(|value| Match {
-                    rule,
-                    time,
-                    item,
-                    value: *value,
-                }));
+            let found = of_rule.keys(call.event, &run.facts, &mut keys);
+            keyless += u64::from(found.is_empty());
+            for key in found {
+                let key = key as usize;
+                if groups.len() <= key {
+                    groups.resize_with(key + 1, Vec::new);
+                }
+                let Some(group) = groups.get_mut(key) else { continue };
+                if needs_all && turn > 0 && group.is_empty() {
+                    continue;
+                }
+                let early = |value| Early { rule, call, time, value };
+                slots.counted(call.event, &mut run.facts, |value| group.push(early(value)));
             }
         }
     }
+    let n_groups = groups.iter().filter(|group| !group.is_empty()).count();
+    note_left_out(correlation, timeless, keyless, n_groups, report);
+    groups.iter_mut().filter(|group| !possible(correlation, group)).for_each(Vec::clear);
+    let mut calls: Vec<Call> = groups.iter().flatten().map(|early| *early.call).collect();
+    calls.sort_by_key(|call| (call.time, call.place, call.event));
+    calls.dedup_by_key(|call| call.event);
+    let mut items = Table::default();
+    calls.iter().zip(0..).for_each(|(call, item)| items.put(call.event, item));
+    let texts = run.facts.texts();
+    let mut named: BTreeMap<Vec<String>, Vec<Match>> = BTreeMap::new();
+    for (key, group) in groups.into_iter().enumerate().filter(|(_, group)| !group.is_empty()) {
+        let values = keys.values(key as u32, correlation.group_by.len());
+        let key = values.into_iter().map(|number| texts.text(number).to_owned()).collect();
+        let matches = group.into_iter().map(|Early { rule, call, time, value }| Match {
+            rule,
+            time,
+            item: items.get(call.event) as usize,
+            value,
+        });
+        named.entry(key).or_default().extend(matches);
+    }
+    let found = correlate(correlation, named, texts);
+    Ok((calls, found))
+}
+
+/// Says whether an instance has a match of every rule.
+fn needs_all(correlation: &Correlation) -> bool {
+    match correlation.kind {
+        CorrelationKind::TemporalOrdered => true,
+        CorrelationKind::Temporal => correlation.presence.is_none(),
+        _ => false,
+    }
+}
+
+/// Says whether any window of a group can fulfil the correlation.
+fn possible(correlation: &Correlation, group: &[Early<'_>]) -> bool {
+    // What a window holds is never more than what the group holds.
+    let holds = |most: usize| {
+        correlation.predicates.iter().all(|(op, n)| match op {
+            Comparison::Greater => most as f64 > *n,
+            Comparison::GreaterOrEqual | Comparison::Equal => most as f64 >= *n,
+            _ => true,
+        })
+    };
+    match correlation.kind {
+        CorrelationKind::EventCount => holds(group.len()),
+        CorrelationKind::ValueCount if group.len() < 1024 => {
+            let values: HashSet<u32> = group.iter().filter_map(|early| early.value).collect();
+            holds(values.len())
+        }
+        _ if needs_all(correlation) => {
+            (0..correlation.rules.len()).all(|rule| group.iter().any(|early| early.rule == rule))
+        }
+        _ => true,
+    }
+}
+
+/// Says which requests could not take part.
+fn note_left_out(
+    correlation: &Correlation,
+    timeless: u64,
+    keyless: u64,
+    n_groups: usize,
+    report: &mut HuntReport,
+) {
+    let title = &correlation.meta.title;
     if timeless > 0 {
-        let title = &correlation.meta.title;
         report
             .notes
             .push(format!("{title}: {timeless} requests without a time were not correlated"));
     }
-    if keyless > 0 && groups.is_empty() {
+    if keyless > 0 && n_groups == 0 {
         let names: Vec<&str> = correlation.group_by.iter().map(|g| g.name.as_str()).collect();
         report.notes.push(format!(
-            "{}: none of {keyless} requests has {}, so nothing could be grouped",
-            correlation.meta.title,
+            "{title}: none of {keyless} requests has {}, so nothing could be grouped",
             names.join(" and ")
         ));
     }
-    let texts = run.facts.texts();
-    let named = |key: Key| key.iter().map(|number| texts.text(*number).to_owned()).collect();
-    let groups: BTreeMap<Vec<String>, Vec<Match>> =
-        groups.into_iter().map(|(key, matches)| (named(key), matches)).collect();
-    let found = correlate(correlation, groups, texts);
-    Ok((calls, found))
 }
 
-/// Values of the group-by fields, by the numbers of their texts.
-type Key = Vec<u32>;
+/// Numbers of groups: a group is one value of the last field within a group of the others.
+#[derive(Default)]
+struct Keys {
+    numbers: HashMap<(u32, u32), u32>,
+    /// The group of the other fields, and the value.
+    parts: Vec<(u32, u32)>,
+}
+
+/// The group of all matches where there is nothing to group by, and what every group begins with.
+const ROOT: u32 = u32::MAX;
+
+impl Keys {
+    fn number(&mut self, group: u32, value: u32) -> u32 {
+        let next = self.parts.len() as u32;
+        let number = *self.numbers.entry((group, value)).or_insert(next);
+        if number == next {
+            self.parts.push((group, value));
+        }
+        number
+    }
+
+    /// Returns the values of a group of so many fields, in the order of the fields.
+    fn values(&self, group: u32, n_fields: usize) -> Vec<u32> {
+        let mut values = Vec::with_capacity(n_fields);
+        let mut group = group;
+        while values.len() < n_fields {
+            let Some((rest, value)) = self.parts.get(group as usize) else { break };
+            values.push(*value);
+            group = *rest;
+        }
+        values.reverse();
+        values
+    }
+}
 
 /// Where the fields of a correlation stand among the facts.
 struct Slots {
@@ -198,7 +321,7 @@ impl Slots {
     fn load(
         run: &mut Run<'_>,
         correlation: &Correlation,
-        calls: &[Call],
+        sources: &[Source],
     ) -> Result<Slots, SearchError> {
         let mut slots = |fields: &[Field]| -> Vec<usize> {
             fields.iter().map(|field| run.facts.slot(field)).collect()
@@ -213,7 +336,8 @@ impl Slots {
             group_by.iter().flat_map(BTreeMap::values).flatten().chain(&counted).copied().collect();
         all.sort_unstable();
         all.dedup();
-        let ids: Vec<EventId> = calls.iter().map(|call| call.event).collect();
+        let calls = sources.iter().flat_map(Source::calls);
+        let ids: Vec<EventId> = calls.map(|call| call.event).collect();
         run.facts.load_some(run.evidence, &ids, &all)?;
         Ok(Slots { group_by, counted })
     }
@@ -227,13 +351,20 @@ impl Slots {
         RuleSlots(self.group_by.iter().map(own).collect())
     }
 
-    /// What a match adds to the count: nothing but itself, or each value of the counted field.
-    fn counted(&self, event: EventId, facts: &mut Facts) -> Vec<Option<u32>> {
+    /// Tells `each` what a match adds to the count: nothing but itself, or each value of the counted
+    /// field.
+    fn counted(&self, event: EventId, facts: &mut Facts, mut each: impl FnMut(Option<u32>)) {
         match self.counted.as_slice() {
-            [] => vec![None],
+            [] => each(None),
             [slot] => {
-                let found: Vec<Option<u32>> = facts.numbers(event, *slot).map(Some).collect();
-                if found.is_empty() { vec![None] } else { found }
+                let mut any = false;
+                facts.numbers(event, *slot).for_each(|number| {
+                    any = true;
+                    each(Some(number));
+                });
+                if !any {
+                    each(None);
+                }
             }
             many => {
                 let part = |slot: &usize| {
@@ -241,7 +372,7 @@ impl Slots {
                     facts.texts().text(number).to_owned()
                 };
                 let parts: Vec<String> = many.iter().map(part).collect();
-                vec![Some(facts.number_of(&parts.join(" / ")))]
+                each(Some(facts.number_of(&parts.join(" / "))));
             }
         }
     }
@@ -251,32 +382,31 @@ impl Slots {
 struct RuleSlots(Vec<Vec<usize>>);
 
 impl RuleSlots {
-    /// Every combination of the values of the group-by fields; none where one has no value.
-    fn keys(&self, event: EventId, facts: &Facts) -> Vec<Key> {
-        let mut keys: Vec<Key> = vec![Vec::with_capacity(self.0.len())];
-        for slots in &self.0 {
-            let mut found: Vec<u32> =
-                slots.iter().flat_map(|slot| facts.numbers(event, *slot)).collect();
-            if let [only] = found.as_slice() {
-                keys.iter_mut().for_each(|key| key.push(*only));
-                continue;
-            }
-            let texts = facts.texts();
-            found.sort_unstable_by_key(|number| texts.text(*number));
-            found.dedup();
-            keys = keys
-                .iter()
-                .flat_map(|key| {
-                    found.iter().map(move |value| {
-                        let mut key = key.clone();
-                        key.push(*value);
-                        key
-                    })
-                })
-                .take(MAX_KEYS)
-                .collect();
+    /// The group of every combination of the values of the group-by fields; none where one has no
+    /// value.
+    fn keys(&self, event: EventId, facts: &Facts, keys: &mut Keys) -> Vec<u32> {
+        if self.0.is_empty() {
+            return vec![keys.number(ROOT, 0)];
         }
-        keys
+        let mut groups: Vec<u32> = vec![ROOT];
+        for slots in &self.0 {
+            let mut found = slots.iter().flat_map(|slot| facts.numbers(event, *slot));
+            let (first, second) = (found.next(), found.next());
+            match (first, second) {
+                (None, _) => return Vec::new(),
+                (Some(only), None) => {
+                    groups.iter_mut().for_each(|group| *group = keys.number(*group, only));
+                }
+                (Some(first), Some(second)) => {
+                    let mut all: Vec<u32> = [first, second].into_iter().chain(found).collect();
+                    all.sort_by_key(|number| facts.texts().text(*number));
+                    all.dedup();
+                    let pairs = groups.iter().flat_map(|g| all.iter().map(move |v| (*g, *v)));
+                    groups = pairs.take(MAX_KEYS).map(|(g, v)| keys.number(g, v)).collect();
+                }
+            }
+        }
+        groups
     }
 }
 
