@@ -138,13 +138,10 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
         for column in pack.directory(section)?.at(path) {
             columns += 1;
             let dict = pack.dict(section, *column)?;
-            let mut numbers: Vec<u32> = vec![0; dict.len()];
+            let mut numbers = Numbers::new(dict.len(), events.len());
             pack.occurrences_in(section, *column, events, |at, id| {
-                let Some(number) = numbers.get_mut(id as usize) else { return };
-                if *number == 0 {
-                    *number = found.codes.number(value_text(&dict, id));
-                }
-                found.put(at, columns, &mut from, *number);
+                let number = numbers.of(id, || found.codes.number(value_text(&dict, id)));
+                found.put(at, columns, &mut from, number);
             })?;
         }
         if pack.links(section)?.literal_paths.contains(path) {
@@ -171,6 +168,39 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
         }
     }
     Ok(found)
+}
+
+/// Numbers of values of one dictionary, given out as they are met.
+enum Numbers {
+    /// For few events of a large dictionary.
+    Few(HashMap<u32, u32>),
+    /// 0 where none was given out.
+    All(Vec<u32>),
+}
+
+impl Numbers {
+    fn new(n_values: usize, n_events: usize) -> Numbers {
+        if n_events * 16 < n_values {
+            Numbers::Few(HashMap::new())
+        } else {
+            Numbers::All(vec![0; n_values])
+        }
+    }
+
+    fn of(&mut self, id: u32, give: impl FnOnce() -> u32) -> u32 {
+        match self {
+            Numbers::Few(numbers) => *numbers.entry(id).or_insert_with(give),
+            Numbers::All(numbers) => match numbers.get_mut(id as usize) {
+                Some(number) => {
+                    if *number == 0 {
+                        *number = give();
+                    }
+                    *number
+                }
+                None => give(),
+            },
+        }
+    }
 }
 
 impl Columnar {

@@ -83,7 +83,7 @@ impl EventReader<'_> {
                 let shapes = self.pack.shapes(section)?;
                 *slot = Some(Reading {
                     templates: self.pack.templates(section)?,
-                    before: vec![0; shapes.links.counts.len()],
+                    before: vec![0; shapes.links.n_columns()],
                     shapes,
                     columns: HashMap::new(),
                 });

@@ -65,27 +65,54 @@ pub struct Texts {
 pub struct Links {
     /// Column of each value gap of each template, by its place in the directory.
     pub gap_columns: Vec<Vec<u32>>,
-    /// For each column: how often each template (by number plus one) holds it.
-    pub counts: Vec<Vec<u32>>,
+    /// For each column: the templates (by number plus one, ascending) that hold it, and how often.
+    ///
+    /// Most columns of bodies stand in one template of many hundreds.
+    holders: Vec<Vec<(u32, u32)>>,
+    n_templates: usize,
     /// Paths at which some template has `true` or `false`.
     pub literal_paths: HashSet<String>,
 }
 
 impl Links {
     fn new(n_columns: usize, n_templates: usize) -> Links {
-        Links { counts: vec![vec![0; n_templates + 1]; n_columns], ..Links::default() }
+        Links { holders: vec![Vec::new(); n_columns], n_templates, ..Links::default() }
     }
 
     /// Adds the next template.
     fn add(&mut self, columns: Vec<u32>) {
-        let number = self.gap_columns.len();
+        let number = self.gap_columns.len() as u32 + 1;
         for column in &columns {
-            let counts = self.counts.get_mut(*column as usize);
-            if let Some(count) = counts.and_then(|counts| counts.get_mut(number + 1)) {
-                *count += 1;
+            let Some(holders) = self.holders.get_mut(*column as usize) else { continue };
+            match holders.last_mut() {
+                Some((last, count)) if *last == number => *count += 1,
+                _ => holders.push((number, 1)),
             }
         }
         self.gap_columns.push(columns);
+    }
+
+    /// Returns how many columns there are.
+    pub fn n_columns(&self) -> usize {
+        self.holders.len()
+    }
+
+    /// Returns how often each template (by number plus one) holds a column.
+    fn counts(&self, column: u32) -> Result<Vec<u32>> {
+        let holders = self.holders.get(column as usize).ok_or(Short)?;
+        let mut counts = vec![0; self.n_templates + 1];
+        for (template, count) in holders {
+            if let Some(slot) = counts.get_mut(*template as usize) {
+                *slot = *count;
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Says whether every template holds a column exactly once.
+    fn one_each(&self, column: u32) -> Result<bool> {
+        let holders = self.holders.get(column as usize).ok_or(Short)?;
+        Ok(holders.len() == self.n_templates && holders.iter().all(|(_, count)| *count == 1))
     }
 }
 
@@ -614,7 +641,7 @@ impl Pack {
             shapes.templates.push((start..shapes.text.len(), shape));
         }
         shapes.links = Arc::new(links);
-        let size = shapes.text.len() * 4 + directory.rows.len() * n * 4;
+        let size = shapes.text.len() * 8;
         Ok((shapes, size))
     }
 
@@ -804,7 +831,7 @@ impl Pack {
         }
         let templates = self.templates(section)?;
         let links = self.links(section)?;
-        let counts = links.counts.get(column as usize).ok_or(Short)?;
+        let counts = links.counts(column)?;
         let mut ids = ids.ids.iter();
         for (event, template) in templates.iter().enumerate() {
             let count = counts.get(*template as usize).copied().unwrap_or_default();
@@ -837,7 +864,7 @@ impl Pack {
         let marks = self.marks(section, column)?;
         let templates = self.templates(section)?;
         let links = self.links(section)?;
-        let counts = links.counts.get(column as usize).ok_or(Short)?;
+        let counts = links.counts(column)?;
         let count = |event: usize| {
             let template = templates.get(event).copied().unwrap_or_default();
             counts.get(template as usize).copied().unwrap_or_default() as usize
@@ -865,7 +892,7 @@ impl Pack {
             || {
                 let templates = self.templates(section)?;
                 let links = self.links(section)?;
-                let counts = links.counts.get(column as usize).ok_or(Short)?;
+                let counts = links.counts(column)?;
                 let mut marks = Vec::with_capacity(templates.len() / MARK_EVERY + 1);
                 let mut values = 0_u32;
                 for some in templates.chunks(MARK_EVERY) {
@@ -929,8 +956,7 @@ impl Pack {
     /// Says whether every event that has the section has exactly one value of a column.
     fn one_each(&self, section: SectionId, column: u32) -> Result<bool> {
         let links = self.links(section)?;
-        let counts = links.counts.get(column as usize).ok_or(Short)?;
-        Ok(counts.iter().skip(1).all(|count| *count == 1))
+        links.one_each(column)
     }
 
     /// Returns node, cluster, log, flags, prefix and suffix of the events.
