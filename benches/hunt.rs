@@ -26,6 +26,7 @@ use std::time::Instant;
 
 use audithound::cli::command::hunt::read_rules;
 use audithound::event::time::TimeRange;
+use audithound::hunt::batch::CACHE_BYTES;
 use audithound::hunt::batch::HuntOptions;
 use audithound::hunt::batch::Rules;
 use audithound::hunt::batch::hunt;
@@ -59,7 +60,8 @@ fn main() {
         index(&args, &log, &dir);
     }
     let turns = args.value("--turns", 5);
-    let searcher = open(&dir).unwrap();
+    let cache = args.value("--cache", CACHE_BYTES);
+    let searcher = open(&dir).unwrap().with_cache(cache);
     println!(
         "{} events, {} threads\n",
         searcher.index.manifest.packs.iter().map(|p| p.events as u64).sum::<u64>(),

@@ -40,6 +40,9 @@ use crate::search::evidence::SearchOptions;
 use crate::sigma::rule::Level;
 use crate::sigma::rule::RuleSet;
 
+/// Bytes of decoded columns to keep while hunting ([`crate::search::indexed::Searcher::with_cache`]).
+pub const CACHE_BYTES: usize = 64 << 20;
+
 /// What to hunt with.
 #[derive(Debug, Default)]
 pub struct Rules {
@@ -86,6 +89,7 @@ impl Default for HuntOptions {
 
 /// A question of the batch and its answer.
 struct Asked {
+    /// Its events only where [`novelty::wanted`].
     hits: Hits,
     calls: Vec<Call>,
 }
@@ -200,8 +204,18 @@ fn ask_all(
     run.pages = paging.iter().map(|hit| hit.id).collect();
     run.collection = collection_among(run.evidence, &mut run.facts, &gathering)?;
     run.hidden.hide(run.evidence, answers.iter_mut().map(|answer| &mut answer.hits))?;
-    let lists: Vec<&[Hit]> = answers.iter().map(|answer| answer.hits.as_slice()).collect();
-    let calls = collapse(run.evidence, &mut run.facts, &lists, &run.pages)?;
+    // Hits are as large as calls; who goes on with hits says so.
+    let novel = selection.rules.iter().zip(&wanted).filter(|(chosen, _)| novelty::wanted(chosen));
+    let kept: HashMap<usize, Vec<Hit>> = novel
+        .filter_map(|(_, number)| Some((*number, answers.get(*number)?.hits.clone())))
+        .collect();
+    let lists = answers.iter_mut().map(|answer| std::mem::take(&mut answer.hits)).collect();
+    let calls = collapse(run.evidence, &mut run.facts, lists, &run.pages)?;
+    for (number, hits) in kept {
+        if let Some(answer) = answers.get_mut(number) {
+            answer.hits = hits;
+        }
+    }
     let asked = answers.into_iter().zip(calls);
     let asked: Vec<std::rc::Rc<Asked>> =
         asked.map(|(hits, calls)| std::rc::Rc::new(Asked { hits, calls })).collect();
@@ -322,9 +336,9 @@ fn analyses(run: &mut Run<'_>, report: &mut HuntReport) -> Result<(), HuntError>
         run.pages.extend(pages_among(&run.facts, &beyond));
         let mut suppressed = 0;
         let mut groups = Vec::new();
-        let lists: Vec<&[Hit]> = answer.groups.iter().map(|(_, hits)| hits.as_slice()).collect();
-        let calls = collapse(run.evidence, &mut run.facts, &lists, &run.pages)?;
-        for ((group, _), calls) in answer.groups.into_iter().zip(calls) {
+        let (found, lists): (Vec<Group>, Vec<Vec<Hit>>) = answer.groups.into_iter().unzip();
+        let calls = collapse(run.evidence, &mut run.facts, lists, &run.pages)?;
+        for (group, calls) in found.into_iter().zip(calls) {
             let (kept, n) = run.allowed.split(&card, &calls);
             suppressed += n;
             // A group of which a part is allowed is no longer what the analysis found.

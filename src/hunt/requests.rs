@@ -321,7 +321,7 @@ pub struct Call {
 pub fn collapse(
     evidence: &dyn Evidence,
     facts: &mut Facts,
-    lists: &[&[Hit]],
+    lists: Vec<Vec<Hit>>,
     pages: &HashSet<EventId>,
 ) -> Result<Vec<Vec<Call>>, SearchError> {
     // Stages of one request bear one time, so hits of a time of their own are requests.
@@ -329,7 +329,7 @@ pub fn collapse(
     let ties: Vec<EventId> = ties.filter(|run| run.len() > 1).flatten().map(|hit| hit.id).collect();
     let told_apart = [Fact::AuditId, Fact::User, Fact::Stage].map(|fact| fact as usize);
     facts.load_some(evidence, &ties, &told_apart)?;
-    let mut all: Vec<Vec<Call>> = lists.iter().map(|hits| requests(hits, facts)).collect();
+    let mut all: Vec<Vec<Call>> = lists.into_iter().map(|hits| requests(&hits, facts)).collect();
     let listing = all.iter_mut().filter(|calls| calls.iter().any(|c| pages.contains(&c.event)));
     let mut listing: Vec<&mut Vec<Call>> = listing.collect();
     let ids: Vec<EventId> =
@@ -642,7 +642,7 @@ mod tests {
         let ask = |question| evidence.search(&question, &SearchOptions::default()).unwrap().hits;
         let pages = ask(pages()).iter().map(|hit| hit.id).collect();
         let mut facts = Facts::default();
-        let found = collapse(&evidence, &mut facts, &[&ask(QueryAst::All)], &pages);
+        let found = collapse(&evidence, &mut facts, vec![ask(QueryAst::All)], &pages);
         found.unwrap().remove(0)
     }
 

@@ -71,6 +71,8 @@ pub struct Searcher {
     /// Rank of each source by name: ties of time are broken by it.
     ranks: Vec<u32>,
     zone: Zone,
+    /// Bytes of decoded columns above which a pack is let go of as soon as it was asked.
+    cache: usize,
     newest: Option<Timestamp>,
     conflicts: AskedConflicts,
 }
@@ -127,8 +129,30 @@ impl Searcher {
             index,
             ranks,
             zone: Zone::UTC,
+            cache: CACHE_BYTES,
             newest: newest.map(Timestamp),
             conflicts: AskedConflicts::default(),
+        }
+    }
+
+    /// Keeps at most about so many bytes of decoded columns: for one pass of many questions over
+    /// everything, which gains little by them.
+    #[must_use]
+    pub fn with_cache(mut self, bytes: usize) -> Searcher {
+        self.cache = bytes;
+        self
+    }
+
+    /// Lets go of a pack that was asked, when there is too much; those asked before stay, since
+    /// whoever asks all packs again and again in one order would never find what was kept last.
+    fn done(&self, number: usize) {
+        if self.cache < CACHE_BYTES {
+            if let Ok(pack) = self.index.pack(number) {
+                pack.forget_frames();
+                if cached_bytes() > self.cache {
+                    pack.forget();
+                }
+            }
         }
     }
 
@@ -205,9 +229,11 @@ impl Searcher {
             .par_iter()
             .map(|number| {
                 let scope = self.pack(*number)?;
-                matching(scope, question)
+                let answer = matching(scope, question)
                     .and_then(|bits| answer(*number, scope, bits))
-                    .map_err(|damage| self.damaged(*number, &damage))
+                    .map_err(|damage| self.damaged(*number, &damage));
+                self.done(*number);
+                answer
             })
             .collect()
     }
@@ -257,6 +283,46 @@ impl Searcher {
             }
         }
         Ok((found, total))
+    }
+
+    /// What hits are put in order by.
+    fn order_of(&self, hit: &Hit) -> (Option<Timestamp>, Option<u32>, u64, u32, EventId) {
+        let rank = self.ranks.get(hit.place.source.0 as usize).copied();
+        (hit.time, rank, hit.place.offset, hit.place.item, hit.id)
+    }
+
+    /// Returns how many events of a pack match, and those of them in order that the limit can need.
+    fn hits_of(
+        &self,
+        number: usize,
+        scope: PackScope<'_>,
+        bits: &Bits,
+        options: &SearchOptions,
+    ) -> Result<(u64, Vec<Hit>), Damage> {
+        if bits.is_empty() {
+            return Ok((0, Vec::new()));
+        }
+        let (times, places) = (scope.pack.times()?, scope.pack.places()?);
+        let hit = |event: usize| {
+            let time = times.get(event).copied().filter(|time| *time != NO_TIME);
+            let place = places.get(event).copied()?;
+            Some(Hit {
+                id: event_id(number as u32, event as u32),
+                time: time.map(Timestamp),
+                place,
+            })
+        };
+        let mut hits: Vec<Hit> = bits.iter().filter_map(hit).collect();
+        let total = hits.len() as u64;
+        hits.sort_by_key(|hit| self.order_of(hit));
+        if options.limit > 0 && options.limit < hits.len() {
+            if options.order == SortOrder::Newest {
+                hits.drain(..hits.len() - options.limit);
+            }
+            hits.truncate(options.limit);
+            hits.shrink_to_fit();
+        }
+        Ok((total, hits))
     }
 
     /// Puts candidates in their final order and cuts them at the limit.
@@ -339,6 +405,7 @@ impl Searcher {
                 let numbers: Vec<u32> = events.iter().map(|(event, _)| *event).collect();
                 let values =
                     read(scope, &numbers).map_err(|damage| self.damaged(number, &damage))?;
+                self.done(number);
                 Ok(events.iter().map(|(_, at)| *at).zip(values).collect())
             })
             .collect::<Result<_, SearchError>>()?;
@@ -457,33 +524,46 @@ impl Evidence for Searcher {
         let sets = PatternSets::of(&ready);
         let packs = self.packs_of(options.range);
         // Every pack is asked everything while its columns are at hand.
-        let answers: Vec<Vec<Vec<Candidate>>> = packs
+        let answers: Vec<Vec<(u64, Vec<Hit>)>> = packs
             .par_iter()
             .map(|number| {
                 let scope = self.pack(*number)?;
-                let mut shared = BatchOfPack::new(&sets);
-                ready
+                let mut batch = BatchOfPack::new(&sets);
+                let answers = ready
                     .iter()
                     .map(|question| {
-                        matching_shared(scope, question, &mut shared)
-                            .and_then(|bits| candidates_of(*number, scope, &bits))
+                        matching_shared(scope, question, &mut batch)
+                            .and_then(|bits| self.hits_of(*number, scope, &bits, options))
                     })
                     .collect::<Result<_, _>>()
-                    .map_err(|damage| self.damaged(*number, &damage))
+                    .map_err(|damage| self.damaged(*number, &damage));
+                self.done(*number);
+                answers
             })
             .collect::<Result<_, SearchError>>()?;
-        let mut found: Vec<Vec<Candidate>> = vec![Vec::new(); questions.len()];
+        let mut found: Vec<(u64, Vec<Vec<Hit>>)> = vec![(0, Vec::new()); questions.len()];
         for pack in answers {
-            for (all, own) in found.iter_mut().zip(pack) {
-                all.extend(own);
+            for ((total, all), (count, own)) in found.iter_mut().zip(pack) {
+                *total += count;
+                if !own.is_empty() {
+                    all.push(own);
+                }
             }
         }
         found
             .into_par_iter()
             .zip(questions)
-            .map(|(found, question)| {
-                let total = found.len() as u64;
-                let hits = self.order(found, options)?;
+            .map(|((total, found), question)| {
+                // Runs that are in order each: the sort takes them as they are.
+                let mut hits = found.concat();
+                drop(found);
+                hits.sort_by_key(|hit| self.order_of(hit));
+                if options.order == SortOrder::Newest {
+                    hits.reverse();
+                }
+                if options.limit > 0 {
+                    hits.truncate(options.limit);
+                }
                 Ok(Hits { hits, total, notes: self.notes(question)? })
             })
             .collect()
@@ -536,6 +616,7 @@ impl Evidence for Searcher {
                 let events: Vec<usize> = events.iter().map(|(event, _)| *event as usize).collect();
                 let of_field = |field| pack_codes(scope, &events, field, self.zone);
                 let found: Result<Vec<Codes>, Damage> = fields.iter().map(of_field).collect();
+                self.done(number);
                 found.map_err(|damage| self.damaged(number, &damage))
             })
             .collect::<Result<_, SearchError>>()?;

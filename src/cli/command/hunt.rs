@@ -12,11 +12,12 @@ use crate::cli::common::IndexArgs;
 use crate::cli::common::PlatformArgs;
 use crate::cli::common::TimeArgs;
 use crate::cli::common::note;
-use crate::cli::common::open_evidence_in;
+use crate::cli::common::open_index;
 use crate::cli::common::view;
 use crate::cli::exit::Exit;
 use crate::event::time::Timestamp;
 use crate::hunt::allow_list::AllowList;
+use crate::hunt::batch::CACHE_BYTES;
 use crate::hunt::batch::HuntOptions;
 use crate::hunt::batch::Rules;
 use crate::hunt::batch::hunt;
@@ -179,8 +180,8 @@ pub fn run(args: &HuntArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
             .map_err(|why| anyhow::anyhow!("allow list {}: {why}", path.display()))?,
         None => AllowList::default(),
     };
-    let evidence = open_evidence_in(&args.index, zone)?;
-    run_on(&*evidence, &rules, allow, args, out)
+    let evidence = open_index(&args.index, zone)?.with_cache(CACHE_BYTES);
+    run_on(&evidence, &rules, allow, args, out)
 }
 
 /// Hunts in evidence that is already open.

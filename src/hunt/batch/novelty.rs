@@ -32,6 +32,11 @@ fn fields_of(chosen: &Chosen<'_>) -> Vec<Field> {
         .collect()
 }
 
+/// Says whether a rule goes on with the events that match it.
+pub(super) fn wanted(chosen: &Chosen<'_>) -> bool {
+    chosen.reported && !fields_of(chosen).is_empty()
+}
+
 /// Leaves only new things in the answers of such rules; without a baseline they are undecidable.
 pub fn run(
     run: &mut Run<'_>,
@@ -81,7 +86,7 @@ pub fn run(
             })
             .map(|(hit, _)| *hit)
             .collect();
-        let calls = collapse(run.evidence, &mut run.facts, &[&hits], &run.pages)?;
+        let calls = collapse(run.evidence, &mut run.facts, vec![hits.clone()], &run.pages)?;
         let calls = calls.into_iter().next().unwrap_or_default();
         let hits = Hits { total: hits.len() as u64, hits, notes: answer.hits.notes.clone() };
         *answer = Rc::new(Asked { hits, calls });

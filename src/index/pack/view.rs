@@ -392,6 +392,18 @@ impl Pack {
         self.bytes.get()
     }
 
+    /// Lets go of frames of which columns were decoded.
+    pub fn forget_frames(&self) {
+        let frames = std::mem::take(&mut self.lock().frames);
+        let bytes: usize = frames.values().map(|frame| frame.len()).sum();
+        let held = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+            Some(held.saturating_sub(bytes))
+        });
+        if held.is_ok_and(|held| held >= bytes) {
+            CACHED_BYTES.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
     /// Lets go of everything decoded.
     pub fn forget(&self) {
         *self.lock() = Cache::default();
