@@ -2,6 +2,7 @@
 //! reported.
 
 mod correlations;
+mod followers;
 mod novelty;
 mod platform;
 mod selection;
@@ -88,6 +89,7 @@ impl Default for HuntOptions {
 }
 
 /// A question of the batch and its answer.
+#[derive(Default)]
 struct Asked {
     /// Its events only where [`novelty::wanted`].
     hits: Hits,
@@ -185,28 +187,55 @@ fn ask_all(
     run: &mut Run<'_>,
     selection: &selection::Selection<'_>,
 ) -> Result<Vec<std::rc::Rc<Asked>>, SearchError> {
+    let options = run.search_options();
+    let mut gathered = run.evidence.search_all(&[pages(), collection()], &options)?.into_iter();
+    let mut next = || gathered.next().map(|hits| hits.hits).unwrap_or_default();
+    let (paging, collecting) = (next(), next());
+    run.pages = paging.iter().map(|hit| hit.id).collect();
+    run.collection = collection_among(run.evidence, &mut run.facts, &collecting)?;
+    let follows = followers::followers(selection);
+    let mut asked: Vec<Option<std::rc::Rc<Asked>>> = vec![None; selection.rules.len()];
+    let whole = selection.rules.iter().enumerate().zip(&follows);
+    let first: Vec<(usize, QueryAst)> = whole
+        .filter(|(_, follows)| !**follows)
+        .map(|((at, chosen), _)| (at, chosen.rule.question.clone()))
+        .collect();
+    ask(run, selection, first, &mut asked)?;
+    let mut last = Vec::new();
+    for ((at, chosen), follows) in selection.rules.iter().enumerate().zip(&follows) {
+        if *follows {
+            let question = followers::restricted(run, selection, chosen, &asked)?;
+            last.extend(question.map(|question| (at, question)));
+        }
+    }
+    ask(run, selection, last, &mut asked)?;
+    Ok(asked.into_iter().map(Option::unwrap_or_default).collect())
+}
+
+/// Puts the questions of some rules, equal ones once.
+fn ask(
+    run: &mut Run<'_>,
+    selection: &selection::Selection<'_>,
+    questions: Vec<(usize, QueryAst)>,
+    asked: &mut [Option<std::rc::Rc<Asked>>],
+) -> Result<(), SearchError> {
     let mut different: Vec<QueryAst> = Vec::new();
     let mut numbers: HashMap<String, usize> = HashMap::new();
-    let mut wanted: Vec<usize> = Vec::with_capacity(selection.rules.len());
-    for chosen in &selection.rules {
-        let text = format!("{:?}", chosen.rule.question);
-        let number = *numbers.entry(text).or_insert_with(|| {
-            different.push(chosen.rule.question.clone());
+    let mut wanted: Vec<(usize, usize)> = Vec::with_capacity(questions.len());
+    for (rule, question) in questions {
+        let number = *numbers.entry(format!("{question:?}")).or_insert_with(|| {
+            different.push(question);
             different.len() - 1
         });
-        wanted.push(number);
+        wanted.push((rule, number));
     }
-    different.push(pages());
-    different.push(collection());
     let mut answers = run.evidence.search_all(&different, &run.search_options())?;
-    let ids = |hits: Option<Hits>| hits.map(|hits| hits.hits).unwrap_or_default();
-    let (gathering, paging) = (ids(answers.pop()), ids(answers.pop()));
-    run.pages = paging.iter().map(|hit| hit.id).collect();
-    run.collection = collection_among(run.evidence, &mut run.facts, &gathering)?;
     run.hidden.hide(run.evidence, answers.iter_mut().map(|answer| &mut answer.hits))?;
     // Hits are as large as calls; who goes on with hits says so.
-    let novel = selection.rules.iter().zip(&wanted).filter(|(chosen, _)| novelty::wanted(chosen));
-    let kept: HashMap<usize, Vec<Hit>> = novel
+    let goes_on = |rule: usize| selection.rules.get(rule).is_some_and(novelty::wanted);
+    let kept: HashMap<usize, Vec<Hit>> = wanted
+        .iter()
+        .filter(|(rule, _)| goes_on(*rule))
         .filter_map(|(_, number)| Some((*number, answers.get(*number)?.hits.clone())))
         .collect();
     let lists = answers.iter_mut().map(|answer| std::mem::take(&mut answer.hits)).collect();
@@ -216,10 +245,17 @@ fn ask_all(
             answer.hits = hits;
         }
     }
-    let asked = answers.into_iter().zip(calls);
-    let asked: Vec<std::rc::Rc<Asked>> =
-        asked.map(|(hits, calls)| std::rc::Rc::new(Asked { hits, calls })).collect();
-    Ok(wanted.into_iter().filter_map(|number| asked.get(number).cloned()).collect())
+    let answers: Vec<std::rc::Rc<Asked>> = answers
+        .into_iter()
+        .zip(calls)
+        .map(|(hits, calls)| std::rc::Rc::new(Asked { hits, calls }))
+        .collect();
+    for (rule, number) in wanted {
+        if let Some(slot) = asked.get_mut(rule) {
+            *slot = answers.get(number).cloned();
+        }
+    }
+    Ok(())
 }
 
 fn rule_finding(

@@ -219,7 +219,7 @@ fn instances(
 }
 
 /// Says whether an instance has a match of every rule.
-fn needs_all(correlation: &Correlation) -> bool {
+pub(super) fn needs_all(correlation: &Correlation) -> bool {
     match correlation.kind {
         CorrelationKind::TemporalOrdered => true,
         CorrelationKind::Temporal => correlation.presence.is_none(),
