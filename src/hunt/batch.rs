@@ -89,7 +89,7 @@ impl Default for HuntOptions {
 }
 
 /// A question of the batch and its answer.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Asked {
     /// Its events only where [`novelty::wanted`].
     hits: Hits,
@@ -182,7 +182,7 @@ pub fn hunt(
     Ok(report)
 }
 
-/// Puts every different question once, and collapses what matched into requests.
+/// Puts the questions of all rules but followers.
 fn ask_all(
     run: &mut Run<'_>,
     selection: &selection::Selection<'_>,
@@ -193,26 +193,15 @@ fn ask_all(
     let (paging, collecting) = (next(), next());
     run.pages = paging.iter().map(|hit| hit.id).collect();
     run.collection = collection_among(run.evidence, &mut run.facts, &collecting)?;
-    let follows = followers::followers(selection);
     let mut asked: Vec<Option<std::rc::Rc<Asked>>> = vec![None; selection.rules.len()];
-    let whole = selection.rules.iter().enumerate().zip(&follows);
-    let first: Vec<(usize, QueryAst)> = whole
-        .filter(|(_, follows)| !**follows)
-        .map(|((at, chosen), _)| (at, chosen.rule.question.clone()))
-        .collect();
-    ask(run, selection, first, &mut asked)?;
-    let mut last = Vec::new();
-    for ((at, chosen), follows) in selection.rules.iter().enumerate().zip(&follows) {
-        if *follows {
-            let question = followers::restricted(run, selection, chosen, &asked)?;
-            last.extend(question.map(|question| (at, question)));
-        }
-    }
-    ask(run, selection, last, &mut asked)?;
+    let now = selection.rules.iter().enumerate();
+    let now = now.filter(|(_, chosen)| !followers::follows(chosen, selection));
+    let questions = now.map(|(at, chosen)| (at, chosen.rule.question.clone())).collect();
+    ask(run, selection, questions, &mut asked)?;
     Ok(asked.into_iter().map(Option::unwrap_or_default).collect())
 }
 
-/// Puts the questions of some rules, equal ones once.
+/// Puts the questions of some rules, equal ones once, and collapses what matched into requests.
 fn ask(
     run: &mut Run<'_>,
     selection: &selection::Selection<'_>,

@@ -9,7 +9,9 @@ use crate::event::field::Field;
 use crate::event::time::Timestamp;
 use crate::hunt::batch::Asked;
 use crate::hunt::batch::Run;
+use crate::hunt::batch::followers;
 use crate::hunt::batch::group_finding;
+use crate::hunt::batch::selection::Chosen;
 use crate::hunt::batch::selection::ChosenCorrelation;
 use crate::hunt::batch::selection::Selection;
 use crate::hunt::correlation::Instance;
@@ -40,12 +42,7 @@ pub fn run(
 ) -> Result<(), HuntError> {
     let mut ends = Ends::default();
     for chosen in &selection.correlations {
-        let sources: Vec<Source> = chosen
-            .correlation
-            .rules
-            .iter()
-            .map(|reference| calls_of(reference, selection, asked, &ends))
-            .collect();
+        let sources = sources(run, chosen.correlation, selection, asked, &ends)?;
         let (calls, instances) = instances(run, chosen.correlation, &sources, report)?;
         let nested: Vec<String> = selection
             .correlations
@@ -104,24 +101,48 @@ impl Ends {
     }
 }
 
-/// Finds what a reference stands for.
-fn calls_of(
-    reference: &str,
+/// Finds what the references of a correlation stand for, followers last.
+fn sources(
+    run: &mut Run<'_>,
+    correlation: &Correlation,
     selection: &Selection<'_>,
     asked: &[Rc<Asked>],
     ends: &Ends,
-) -> Source {
-    let rule =
-        selection.rules.iter().zip(asked).find(|(chosen, _)| chosen.rule.meta.is_called(reference));
-    if let Some((_, answer)) = rule {
-        return Source::Rule(Rc::clone(answer));
+) -> Result<Vec<Source>, SearchError> {
+    let mut sources: Vec<Option<Source>> = Vec::new();
+    let mut open: Vec<(usize, &Chosen<'_>)> = Vec::new();
+    for (at, reference) in correlation.rules.iter().enumerate() {
+        let mut rules = selection.rules.iter().zip(asked);
+        let rule = rules.find(|(chosen, _)| chosen.rule.meta.is_called(reference));
+        sources.push(match rule {
+            Some((chosen, _)) if followers::follows(chosen, selection) => {
+                open.push((at, chosen));
+                None
+            }
+            Some((_, answer)) => Some(Source::Rule(Rc::clone(answer))),
+            None => {
+                let mut others = selection.correlations.iter();
+                let other = others.find(|other| other.correlation.meta.is_called(reference));
+                let ends = other.and_then(|other| ends.ends.get(&other.card.rule));
+                Some(Source::Ends(ends.cloned().unwrap_or_default()))
+            }
+        });
     }
-    let other = selection
-        .correlations
-        .iter()
-        .find(|chosen| chosen.correlation.meta.is_called(reference))
-        .and_then(|chosen| ends.ends.get(&chosen.card.rule));
-    Source::Ends(other.cloned().unwrap_or_default())
+    let known = sources.iter().zip(&correlation.rules);
+    let leader = known
+        .filter_map(|(source, reference)| Some((source.as_ref()?, reference)))
+        .map(|(source, reference)| (source.calls().copied().collect::<Vec<Call>>(), reference))
+        .min_by_key(|(calls, _)| calls.len());
+    for (at, chosen) in open {
+        let Some((calls, name)) = &leader else { continue };
+        let follower = (chosen, correlation.rules.get(at).map_or("", String::as_str));
+        let answer =
+            followers::asked(run, selection, correlation, follower, (calls, name.as_str()))?;
+        if let Some(slot) = sources.get_mut(at) {
+            *slot = Some(Source::Rule(Rc::new(answer)));
+        }
+    }
+    Ok(sources.into_iter().map(|s| s.unwrap_or(Source::Ends(Vec::new()))).collect())
 }
 
 /// The requests that one of the references stands for.
