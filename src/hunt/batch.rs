@@ -42,7 +42,7 @@ use crate::sigma::rule::Level;
 use crate::sigma::rule::RuleSet;
 
 /// Bytes of decoded columns to keep while hunting ([`crate::search::indexed::Searcher::with_cache`]).
-pub const CACHE_BYTES: usize = 64 << 20;
+pub const CACHE_BYTES: usize = 384 << 20;
 
 /// What to hunt with.
 #[derive(Debug, Default)]
