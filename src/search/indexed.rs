@@ -224,7 +224,7 @@ impl Searcher {
                     .and_then(|bits| answer(*number, scope, bits))
                     .map_err(|damage| self.damaged(*number, &damage));
                 if self.once {
-                    scope.pack.forget();
+                    scope.pack.forget_columns();
                 }
                 answer
             })
@@ -362,7 +362,7 @@ impl Searcher {
                 let values =
                     read(scope, &numbers).map_err(|damage| self.damaged(number, &damage))?;
                 if self.once {
-                    scope.pack.forget();
+                    scope.pack.forget_columns();
                 }
                 Ok(events.iter().map(|(_, at)| *at).zip(values).collect())
             })
@@ -528,10 +528,16 @@ impl Evidence for Searcher {
         self.for_each_pack(ids, stored)
     }
 
+    fn conflicting(&self, ids: &[EventId]) -> Result<usize, SearchError> {
+        let some = self.conflicts.among(&self.index, self, ids, self.once)?;
+        let all = some.as_ref().or(self.conflicts.known());
+        Ok(ids.iter().filter(|id| all.is_some_and(|all| all.contains(id))).count())
+    }
+
     fn rows(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Row>, SearchError> {
         self.trim(&ids.iter().map(|id| split_id(*id).0 as usize).collect::<Vec<_>>());
         let some = if fields.contains(&Field::Flag) {
-            self.conflicts.among(&self.index, self, ids)?
+            self.conflicts.among(&self.index, self, ids, self.once)?
         } else {
             None
         };

@@ -380,6 +380,17 @@ impl Pack {
         CACHED_BYTES.fetch_sub(self.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 
+    /// The same, but for the times, which whoever shows hits needs again.
+    pub fn forget_columns(&self) {
+        let times = self.lock().times.take();
+        self.forget();
+        if let Some(times) = times {
+            let bytes = times.len() * 8;
+            self.lock().times = Some(times);
+            self.hold(bytes);
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -801,11 +812,15 @@ impl Pack {
                 continue;
             }
             let dict = self.dict(root, *column)?;
-            let known: Vec<i64> = match &*dict {
-                Dict::Time(values) => values.clone(),
-                other => (0..other.len() as u32)
-                    .map(|id| parse_micros_utc(&other.get(id)).unwrap_or(NO_TIME))
-                    .collect(),
+            let parsed: Vec<i64>;
+            let known = match &*dict {
+                Dict::Time(values) => values,
+                other => {
+                    parsed = (0..other.len() as u32)
+                        .map(|id| parse_micros_utc(&other.get(id)).unwrap_or(NO_TIME))
+                        .collect();
+                    &parsed
+                }
             };
             self.occurrences(root, *column, |event, id| {
                 if let (Some(slot), Some(time)) = (times.get_mut(event), known.get(id as usize)) {
