@@ -195,8 +195,7 @@ impl AskedConflicts {
     }
 
     /// Returns which events share an auditID of `ids` and conflict, or `None` where all of them are
-    /// known: a page of hits costs a look at the packs that can hold its auditIDs.  What was decoded
-    /// for that is not kept where nobody will ask again (`once`).
+    /// known: a page of hits costs a look at the packs that can hold its auditIDs.
     ///
     /// # Errors
     /// On damage.
@@ -205,7 +204,6 @@ impl AskedConflicts {
         index: &IndexReader,
         evidence: &dyn Evidence,
         ids: &[EventId],
-        once: bool,
     ) -> Result<Option<BTreeSet<EventId>>, SearchError> {
         let before = self.looked_up.fetch_add(ids.len(), Ordering::Relaxed);
         if self.known().is_some() || before.saturating_add(ids.len()) > LOOKED_UP {
@@ -231,9 +229,7 @@ impl AskedConflicts {
             .map(|number| {
                 let scope = scope(index, number, index.pack(number)?);
                 let found = with_audit_ids(scope, &set.texts, &question);
-                if once {
-                    scope.pack.forget_columns();
-                }
+                scope.pack.end_question();
                 found.map_err(|damage| index.damaged(number, &damage).into())
             })
             .collect::<Result<_, SearchError>>()?;

@@ -12,7 +12,6 @@ use memmap2::Mmap;
 use crate::event::place::Place;
 use crate::event::time::parse_micros_utc;
 use crate::index::pack::build::N_META;
-use crate::index::pack::column::ColumnMeta;
 use crate::index::pack::column::Dict;
 use crate::index::pack::column::read_dict;
 use crate::index::pack::column::read_ids;
@@ -221,6 +220,8 @@ pub struct Pack {
     held: AtomicUsize,
     /// Makes frames again that the pack leaves out.
     left_out: Option<Arc<dyn LeftOut>>,
+    /// Whether no second question is expected.
+    once: bool,
     /// Why it could not, the last time.
     why: Mutex<Option<String>>,
 }
@@ -301,6 +302,7 @@ impl Pack {
             cache: Mutex::default(),
             held: AtomicUsize::new(0),
             left_out: None,
+            once: false,
             why: Mutex::default(),
         })
     }
@@ -310,6 +312,20 @@ impl Pack {
     pub fn with_left_out(mut self, left_out: Arc<dyn LeftOut>) -> Pack {
         self.left_out = Some(left_out);
         self
+    }
+
+    /// Expects one question only, so that little is kept.
+    #[must_use]
+    pub fn for_one_question(mut self, once: bool) -> Pack {
+        self.once = once;
+        self
+    }
+
+    /// Lets go of what was decoded for a question that was the only one.
+    pub fn end_question(&self) {
+        if self.once {
+            self.forget_columns();
+        }
     }
 
     /// Says whether the pack leaves lines in their sources.
@@ -381,7 +397,7 @@ impl Pack {
     }
 
     /// The same, but for the times, which whoever shows hits needs again.
-    pub fn forget_columns(&self) {
+    fn forget_columns(&self) {
         let times = self.lock().times.take();
         self.forget();
         if let Some(times) = times {
@@ -703,9 +719,7 @@ impl Pack {
                 let directory = self.directory(section)?;
                 let row = directory.rows.get(column as usize).ok_or(Short)?;
                 let frame = self.shared_frame(row.dict.0)?;
-                let start = row.dict.1 as usize;
-                let bytes = frame.get(start..start + row.meta.dict_len as usize).ok_or(Short)?;
-                let dict = read_dict(&row.meta, bytes)?;
+                let dict = read_dict(&row.meta, row.dict_bytes(&frame)?)?;
                 let size = dict.memory();
                 Ok((dict, size))
             },
@@ -715,22 +729,36 @@ impl Pack {
         )
     }
 
-    /// Shows the dictionary of a column as it stands in its frame, not taken apart.
+    /// Returns a frame of dictionaries; kept where more questions are expected.
     ///
     /// # Errors
     /// On damage.
-    pub fn with_dict_bytes<T>(
-        &self,
-        section: SectionId,
-        column: u32,
-        look: impl FnOnce(&ColumnMeta, &[u8]) -> T,
-    ) -> Result<T> {
-        let directory = self.directory(section)?;
-        let row = directory.rows.get(column as usize).ok_or(Short)?;
-        let frame = self.shared_frame(row.dict.0)?;
-        let start = row.dict.1 as usize;
-        let bytes = frame.get(start..start + row.meta.dict_len as usize).ok_or(Short)?;
-        Ok(look(&row.meta, bytes))
+    pub fn dict_frame(&self, number: u32) -> Result<Arc<Vec<u8>>> {
+        if !self.once {
+            return self.shared_frame(number);
+        }
+        let kept = self.lock().frames.get(&number).cloned();
+        kept.map_or_else(|| self.frame(number).map(Arc::new), Ok)
+    }
+
+    /// Returns the different values of a column, whose dictionary stands in `frame`.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn dict_in(&self, section: SectionId, column: u32, frame: &[u8]) -> Result<Arc<Dict>> {
+        self.cached(
+            |cache| cache.dicts.get(&(section.0, column)).cloned(),
+            || {
+                let directory = self.directory(section)?;
+                let row = directory.rows.get(column as usize).ok_or(Short)?;
+                let dict = read_dict(&row.meta, row.dict_bytes(frame)?)?;
+                let size = dict.memory();
+                Ok((dict, size))
+            },
+            |cache, made| {
+                cache.dicts.insert((section.0, column), made);
+            },
+        )
     }
 
     /// Returns the numbers of a column.
