@@ -247,6 +247,8 @@ pub struct Pack {
     held: AtomicUsize,
     /// Makes frames again that the pack leaves out.
     left_out: Option<Arc<dyn LeftOut>>,
+    /// Whether no second question is expected.
+    once: bool,
     /// Why it could not, the last time.
     why: Mutex<Option<String>>,
 }
@@ -258,6 +260,13 @@ impl From<Short> for Damage {
 }
 
 type Result<T> = std::result::Result<T, Damage>;
+
+impl Drop for Pack {
+    fn drop(&mut self) {
+        // What a closed index kept does not count against those that are open.
+        CACHED_BYTES.fetch_sub(self.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
 
 impl Pack {
     /// Opens the pack at `range` of a mapped file.
@@ -277,13 +286,14 @@ impl Pack {
     }
 
     /// Gives the bytes of a pack that was just made back, without its footer.
-    pub(super) fn into_made(self) -> Option<(Vec<u8>, Made)> {
+    pub(super) fn into_made(mut self) -> Option<(Vec<u8>, Made)> {
         self.forget();
-        let Bytes::Made(mut bytes) = self.bytes else { return None };
+        let Bytes::Made(bytes) = &mut self.bytes else { return None };
+        let mut bytes = std::mem::take(bytes);
         let trailer = bytes.len().checked_sub(TRAILER_LEN)?;
         let offset = bytes.get(trailer..trailer + 8)?.try_into().ok().map(u64::from_le_bytes)?;
         bytes.truncate(usize::try_from(offset).ok()?);
-        Some((bytes, self.made?))
+        Some((bytes, self.made.take()?))
     }
 
     fn of_bytes(own: Bytes, made: Option<Made>) -> Result<Pack> {
@@ -319,6 +329,7 @@ impl Pack {
             cache: Mutex::default(),
             held: AtomicUsize::new(0),
             left_out: None,
+            once: false,
             why: Mutex::default(),
         })
     }
@@ -328,6 +339,20 @@ impl Pack {
     pub fn with_left_out(mut self, left_out: Arc<dyn LeftOut>) -> Pack {
         self.left_out = Some(left_out);
         self
+    }
+
+    /// Expects one question only, so that little is kept.
+    #[must_use]
+    pub fn for_one_question(mut self, once: bool) -> Pack {
+        self.once = once;
+        self
+    }
+
+    /// Lets go of what was decoded for a question that was the only one.
+    pub fn end_question(&self) {
+        if self.once {
+            self.forget_columns();
+        }
     }
 
     /// Says whether the pack leaves lines in their sources.
@@ -408,6 +433,17 @@ impl Pack {
     pub fn forget(&self) {
         *self.lock() = Cache::default();
         CACHED_BYTES.fetch_sub(self.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// The same, but for the times, which whoever shows hits needs again.
+    fn forget_columns(&self) {
+        let times = self.lock().times.take();
+        self.forget();
+        if let Some(times) = times {
+            let bytes = times.len() * 8;
+            self.lock().times = Some(times);
+            self.hold(bytes);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -722,9 +758,39 @@ impl Pack {
                 let directory = self.directory(section)?;
                 let row = directory.rows.get(column as usize).ok_or(Short)?;
                 let frame = self.shared_frame(row.dict.0)?;
-                let start = row.dict.1 as usize;
-                let bytes = frame.get(start..start + row.meta.dict_len as usize).ok_or(Short)?;
-                let dict = read_dict(&row.meta, bytes)?;
+                let dict = read_dict(&row.meta, row.dict_bytes(&frame)?)?;
+                let size = dict.memory();
+                Ok((dict, size))
+            },
+            |cache, made| {
+                cache.dicts.insert((section.0, column), made);
+            },
+        )
+    }
+
+    /// Returns a frame of dictionaries; kept where more questions are expected.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn dict_frame(&self, number: u32) -> Result<Arc<Vec<u8>>> {
+        if !self.once {
+            return self.shared_frame(number);
+        }
+        let kept = self.lock().frames.get(&number).cloned();
+        kept.map_or_else(|| self.frame(number).map(Arc::new), Ok)
+    }
+
+    /// Returns the different values of a column, whose dictionary stands in `frame`.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn dict_in(&self, section: SectionId, column: u32, frame: &[u8]) -> Result<Arc<Dict>> {
+        self.cached(
+            |cache| cache.dicts.get(&(section.0, column)).cloned(),
+            || {
+                let directory = self.directory(section)?;
+                let row = directory.rows.get(column as usize).ok_or(Short)?;
+                let dict = read_dict(&row.meta, row.dict_bytes(frame)?)?;
                 let size = dict.memory();
                 Ok((dict, size))
             },
@@ -776,6 +842,18 @@ impl Pack {
         )
     }
 
+    /// Returns where some events (ascending) stand; nothing of the others is kept.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn places_of(&self, events: &[u32]) -> Result<Vec<Place>> {
+        if let Some(places) = self.lock().places.clone() {
+            let place = |event: &u32| places.get(*event as usize).copied().ok_or(Short);
+            return Ok(events.iter().map(place).collect::<std::result::Result<_, _>>()?);
+        }
+        Ok(places::read_some(&self.frame(self.footer.places)?, self.len(), events)?)
+    }
+
     /// Returns the time of each event in microseconds, [`NO_TIME`] where it has none.
     ///
     /// # Errors
@@ -801,11 +879,15 @@ impl Pack {
                 continue;
             }
             let dict = self.dict(root, *column)?;
-            let known: Vec<i64> = match &*dict {
-                Dict::Time(values) => values.clone(),
-                other => (0..other.len() as u32)
-                    .map(|id| parse_micros_utc(&other.get(id)).unwrap_or(NO_TIME))
-                    .collect(),
+            let parsed: Vec<i64>;
+            let known = match &*dict {
+                Dict::Time(values) => values,
+                other => {
+                    parsed = (0..other.len() as u32)
+                        .map(|id| parse_micros_utc(&other.get(id)).unwrap_or(NO_TIME))
+                        .collect();
+                    &parsed
+                }
             };
             self.occurrences(root, *column, |event, id| {
                 if let (Some(slot), Some(time)) = (times.get_mut(event), known.get(id as usize)) {
