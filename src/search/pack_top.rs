@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::event::field::Field;
 use crate::event::field::Reading;
 use crate::event::json::decode;
@@ -365,4 +368,64 @@ pub fn merge_numbers(tops: Vec<NumberTop>) -> Option<Vec<FacetRow>> {
         rows.push(none.into_facet(None));
     }
     Some(rows)
+}
+
+/// The same for many questions, which every pack answered in the same order: what each value is
+/// named is found out once.
+pub fn merge_all(packs: &[Vec<NumberTop>], n_questions: usize) -> Option<Vec<Vec<FacetRow>>> {
+    let mut values: Vec<Vec<u8>> = Vec::new();
+    let mut table: HashTable<usize> = HashTable::new();
+    let mut sums: Vec<Vec<Count>> = vec![Vec::new(); n_questions];
+    let mut none = vec![Count::NONE; n_questions];
+    for tops in packs {
+        // The column is the same whichever question is answered.
+        let mut named: Vec<Option<usize>> = Vec::new();
+        for ((top, sums), none) in tops.iter().zip(&mut sums).zip(&mut none) {
+            none.merge(&top.none);
+            let Some(dict) = &top.dict else { continue };
+            named.resize(dict.len(), None);
+            for (id, count) in &top.rows {
+                let slot = named.get_mut(*id as usize)?;
+                let at = *slot.get_or_insert_with(|| {
+                    let value = dict.get(*id);
+                    let is = |at: &usize| values.get(*at).is_some_and(|known| **known == *value);
+                    let hash = xxh3_64(&value);
+                    match table.find(hash, is) {
+                        Some(at) => *at,
+                        None => {
+                            let at = values.len();
+                            let again = |at: &usize| values.get(*at).map_or(0, |v| xxh3_64(v));
+                            table.insert_unique(hash, at, again);
+                            values.push(value.into_owned());
+                            at
+                        }
+                    }
+                });
+                if sums.len() <= at {
+                    sums.resize(at + 1, Count::NONE);
+                }
+                sums.get_mut(at)?.merge(count);
+            }
+        }
+    }
+    let text = |value: &Vec<u8>| {
+        decode(value, memchr::memchr(b'\\', value).is_some()).into_owned()
+    };
+    let texts: Vec<String> = values.iter().map(text).collect();
+    // One value spelt in two ways may stand in one event: that is counted the plain way.
+    let mut seen: HashSet<&str> = HashSet::with_capacity(texts.len());
+    if !texts.iter().all(|text| seen.insert(text)) {
+        return None;
+    }
+    let rows = |(sums, none): (Vec<Count>, Count)| {
+        let some = sums.into_iter().zip(&texts).filter(|(count, _)| count.events > 0);
+        let mut rows: Vec<FacetRow> =
+            some.map(|(count, text)| count.into_facet(Some(text.clone()))).collect();
+        if none.events > 0 {
+            rows.push(none.into_facet(None));
+        }
+        rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.values.cmp(&b.values)));
+        rows
+    };
+    Some(sums.into_iter().zip(none).map(rows).collect())
 }
