@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -74,6 +75,8 @@ pub struct Searcher {
     zone: Zone,
     newest: Option<Timestamp>,
     conflicts: AskedConflicts,
+    /// Whether a pack that was asked is not asked again soon.
+    once: bool,
 }
 
 /// An event of a pack before its place is known.
@@ -130,7 +133,16 @@ impl Searcher {
             zone: Zone::UTC,
             newest: newest.map(Timestamp),
             conflicts: AskedConflicts::default(),
+            once: false,
         }
+    }
+
+    /// Expects one question only: nothing that a pack was decoded into is kept, because touching
+    /// new memory costs a short process more than decoding little of it a second time.
+    #[must_use]
+    pub fn for_one_question(mut self) -> Searcher {
+        self.once = true;
+        self
     }
 
     /// Sets the zone of `hour` and `weekday`.
@@ -183,14 +195,21 @@ impl Searcher {
             .collect()
     }
 
-    /// Lets go of decoded columns when they take too much memory.
-    fn trim(&self) {
-        if cached_bytes() > CACHE_BYTES {
-            for number in 0..self.index.n_packs() {
-                if let Ok(pack) = self.index.pack(number) {
-                    pack.forget();
-                }
+    /// Lets go of decoded columns when they take too much memory, first of those packs that are
+    /// not asked now.
+    fn trim(&self, asked: &[usize]) {
+        if cached_bytes() <= CACHE_BYTES {
+            return;
+        }
+        let forget = |number: usize| {
+            if let Ok(pack) = self.index.pack(number) {
+                pack.forget();
             }
+        };
+        let asked: HashSet<usize> = asked.iter().copied().collect();
+        (0..self.index.n_packs()).filter(|number| !asked.contains(number)).for_each(forget);
+        if cached_bytes() > CACHE_BYTES {
+            asked.into_iter().for_each(forget);
         }
     }
 
@@ -201,14 +220,18 @@ impl Searcher {
         question: &Question,
         answer: impl Fn(usize, PackScope<'_>, Bits) -> Result<T, Damage> + Sync,
     ) -> Result<Vec<T>, SearchError> {
-        self.trim();
+        self.trim(packs);
         packs
             .par_iter()
             .map(|number| {
                 let scope = self.pack(*number)?;
-                matching(scope, question)
+                let answer = matching(scope, question)
                     .and_then(|bits| answer(*number, scope, bits))
-                    .map_err(|damage| self.damaged(*number, &damage))
+                    .map_err(|damage| self.damaged(*number, &damage));
+                if self.once {
+                    scope.pack.forget();
+                }
+                answer
             })
             .collect()
     }
@@ -231,12 +254,15 @@ impl Searcher {
         };
         packs.sort_by_key(|number| (bound(number), *number));
         let early = !options.count_all && options.limit > 0;
-        let batch =
-            if early { rayon::current_num_threads().max(1) * 2 } else { packs.len().max(1) };
+        // A few packs often hold enough; where they do not, the others probably do not either.
+        let mut batch =
+            if early { rayon::current_num_threads().max(1) } else { packs.len().max(1) };
         let mut found: Vec<Candidate> = Vec::new();
         let mut total = 0;
         let mut asked = 0;
-        for some in packs.chunks(batch) {
+        while let Some(left) = packs.get(asked..).filter(|left| !left.is_empty()) {
+            let some = left.get(..batch).unwrap_or(left);
+            batch = batch.saturating_mul(2);
             let answers = self
                 .ask(some, question, |number, scope, bits| candidates_of(number, scope, &bits))?;
             asked += some.len();
@@ -278,24 +304,24 @@ impl Searcher {
             let last = key(nth);
             found.retain(|candidate| key(candidate) <= last);
         }
-        let mut by_pack: HashMap<u32, std::sync::Arc<Vec<Place>>> = HashMap::new();
-        let mut hits: Vec<(Candidate, Place)> = Vec::with_capacity(found.len());
-        for candidate in found {
-            let places = match by_pack.get(&candidate.pack) {
-                Some(places) => places,
-                None => {
-                    let number = candidate.pack as usize;
-                    let places = self
-                        .pack(number)?
-                        .pack
-                        .places()
-                        .map_err(|damage| self.damaged(number, &damage))?;
-                    by_pack.entry(candidate.pack).or_insert(places)
-                }
-            };
-            let place = places.get(candidate.event as usize).copied();
-            hits.extend(place.map(|place| (candidate, place)));
-        }
+        found.sort_unstable_by_key(|candidate| (candidate.pack, candidate.event));
+        let hits: Vec<Vec<(Candidate, Place)>> = found
+            .par_chunk_by(|a, b| a.pack == b.pack)
+            .map(|own| {
+                let number = own.first().map_or(0, |candidate| candidate.pack as usize);
+                let events: Vec<u32> = own.iter().map(|candidate| candidate.event).collect();
+                let pack = self.pack(number)?.pack;
+                let places = if self.once {
+                    pack.places_of(&events)
+                } else {
+                    // Kept for the questions to come.
+                    pack.places().and_then(|_| pack.places_of(&events))
+                };
+                let places = places.map_err(|damage| self.damaged(number, &damage))?;
+                Ok(own.iter().copied().zip(places).collect())
+            })
+            .collect::<Result<_, SearchError>>()?;
+        let mut hits: Vec<(Candidate, Place)> = hits.into_iter().flatten().collect();
         let rank = |place: &Place| self.ranks.get(place.source.0 as usize).copied();
         hits.sort_unstable_by_key(|(c, place)| {
             (c.time, rank(place), place.offset, place.item, c.pack, c.event)
@@ -340,6 +366,9 @@ impl Searcher {
                 let numbers: Vec<u32> = events.iter().map(|(event, _)| *event).collect();
                 let values =
                     read(scope, &numbers).map_err(|damage| self.damaged(number, &damage))?;
+                if self.once {
+                    scope.pack.forget();
+                }
                 Ok(events.iter().map(|(_, at)| *at).zip(values).collect())
             })
             .collect::<Result<_, SearchError>>()?;
@@ -447,7 +476,8 @@ impl Evidence for Searcher {
         questions: &[QueryAst],
         options: &SearchOptions,
     ) -> Result<Vec<Hits>, SearchError> {
-        self.trim();
+        let packs = self.packs_of(options.range);
+        self.trim(&packs);
         self.know_conflicts(questions, &[])?;
         let mut sharing = Sharing::default();
         let ready: Vec<Question> = questions
@@ -455,7 +485,6 @@ impl Evidence for Searcher {
             .map(|ast| Question::of_batch(ast, options.range, self.zone, &mut sharing))
             .collect::<Result<_, _>>()
             .map_err(|error| SearchError::Question(error.to_string()))?;
-        let packs = self.packs_of(options.range);
         // Every pack is asked everything while its columns are at hand.
         let answers: Vec<Vec<Vec<Candidate>>> = packs
             .par_iter()
@@ -505,7 +534,7 @@ impl Evidence for Searcher {
     }
 
     fn rows(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Row>, SearchError> {
-        self.trim();
+        self.trim(&ids.iter().map(|id| split_id(*id).0 as usize).collect::<Vec<_>>());
         let some = if fields.contains(&Field::Flag) {
             self.conflicts.among(&self.index, self, ids)?
         } else {

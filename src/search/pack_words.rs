@@ -1,15 +1,22 @@
 //! Words anywhere in the events of one pack: keys and values are looked at once each.
 
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
 use crate::event::json::decode;
+use crate::index::pack::column::ColumnMeta;
 use crate::index::pack::column::Dict;
+use crate::index::pack::column::DictKind;
+use crate::index::pack::column::dict_text;
 use crate::index::pack::section::ENVELOPE;
 use crate::index::pack::section::N_SECTIONS;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::Known;
 use crate::index::pack::view::Pack;
+use crate::index::pack::wire::Cursor;
 use crate::index::pack::wire::Damage;
 use crate::query::value::decoded_query_part;
 use crate::search::bits::Bits;
@@ -18,36 +25,130 @@ use crate::search::question::WordTest;
 
 /// Returns the events of a pack (not those kept whole) in which the words stand.
 ///
+/// The frames of the dictionaries are searched as they are, side by side; only columns that may
+/// hold the words are taken apart.
+///
 /// # Errors
 /// On damage.
 pub fn events_with_words(pack: &Pack, test: &WordTest) -> Result<Bits, Damage> {
-    let mut bits = Bits::none(pack.len());
     let needle = test.needle.as_deref().and_then(|needle| {
         RegexBuilder::new(&regex::escape(needle)).case_insensitive(true).unicode(false).build().ok()
     });
-    for number in 0..N_SECTIONS {
-        let section = SectionId(number as u8);
-        if !pack.has_section(section) {
-            continue;
-        }
-        let directory = pack.directory(section)?;
-        for (column, row) in directory.rows.iter().enumerate() {
-            let dict = pack.dict(section, column as u32)?;
-            let uri = row.path == "requestURI" && section != ENVELOPE;
-            let found = Entries { dict: &dict, test, uri }.holding(needle.as_ref());
-            if !found.is_empty() {
-                let mut accepted = vec![false; dict.len()];
-                for id in found {
-                    if let Some(slot) = accepted.get_mut(id as usize) {
-                        *slot = true;
-                    }
-                }
-                add_accepted(pack, section, column as u32, &accepted, &mut bits)?;
+    let needle = needle.as_ref();
+    let (values, skeletons) = rayon::join(
+        || holding_values(pack, test, needle),
+        || {
+            let mut bits = Bits::none(pack.len());
+            for section in sections(pack) {
+                keys_and_literals(pack, section, test, needle, &mut bits)?;
             }
-        }
-        keys_and_literals(pack, section, test, needle.as_ref(), &mut bits)?;
+            Ok::<Bits, Damage>(bits)
+        },
+    );
+    let mut bits = skeletons?;
+    for (section, column, accepted) in values? {
+        add_accepted(pack, section, column, &accepted, &mut bits)?;
     }
     Ok(bits)
+}
+
+fn sections(pack: &Pack) -> impl Iterator<Item = SectionId> + '_ {
+    (0..N_SECTIONS).map(|number| SectionId(number as u8)).filter(|s| pack.has_section(*s))
+}
+
+/// A column and which of its values hold the words.
+type Holding = (SectionId, u32, Vec<bool>);
+
+/// Returns the columns that hold the words.
+fn holding_values(
+    pack: &Pack,
+    test: &WordTest,
+    needle: Option<&Regex>,
+) -> Result<Vec<Holding>, Damage> {
+    // Columns by the frame their dictionaries stand in, so that each is decompressed once.
+    let mut frames: BTreeMap<u32, Vec<(SectionId, u32)>> = BTreeMap::new();
+    for section in sections(pack) {
+        for (column, row) in pack.directory(section)?.rows.iter().enumerate() {
+            frames.entry(row.dict.0).or_default().push((section, column as u32));
+        }
+    }
+    let frames: Vec<Vec<(SectionId, u32)>> = frames.into_values().collect();
+    let found: Vec<Vec<Holding>> = frames
+        .par_iter()
+        .map(|columns| {
+            let mut found = Vec::new();
+            for (section, column) in columns {
+                found.extend(holding_column(pack, *section, *column, test, needle)?);
+            }
+            Ok(found)
+        })
+        .collect::<Result<_, Damage>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn holding_column(
+    pack: &Pack,
+    section: SectionId,
+    column: u32,
+    test: &WordTest,
+    needle: Option<&Regex>,
+) -> Result<Option<Holding>, Damage> {
+    let directory = pack.directory(section)?;
+    let Some(row) = directory.rows.get(column as usize) else { return Ok(None) };
+    let uri = row.path == "requestURI" && section != ENVELOPE;
+    if let (Some(needle), Some(text)) = (needle, test.needle.as_deref()) {
+        let possible = pack.with_dict_bytes(section, column, |meta, bytes| {
+            may_hold(meta, bytes, needle, text, test.whole, uri)
+        })?;
+        if !possible {
+            return Ok(None);
+        }
+    }
+    let dict = pack.dict(section, column)?;
+    let found = Entries { dict: &dict, test, uri }.holding(needle);
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let mut accepted = vec![false; dict.len()];
+    for id in found {
+        if let Some(slot) = accepted.get_mut(id as usize) {
+            *slot = true;
+        }
+    }
+    Ok(Some((section, column, accepted)))
+}
+
+/// Says whether a dictionary can hold the needle, from its bytes: never no where some value does.
+fn may_hold(
+    meta: &ColumnMeta,
+    bytes: &[u8],
+    needle: &Regex,
+    text: &str,
+    whole: bool,
+    uri: bool,
+) -> bool {
+    match meta.kind {
+        DictKind::Text => needle.is_match(bytes) || is_odd(meta, bytes, uri),
+        DictKind::Uuid => {
+            let groups = matches!(text.len(), 4 | 8 | 12) && text.bytes().all(is_hex);
+            !whole || groups || uuid_prefix_holds(bytes, needle)
+        }
+        DictKind::Int => text.bytes().all(|c| c.is_ascii_digit()),
+        DictKind::Time => text.bytes().all(|c| matches!(c, b'0'..=b'9' | b't' | b'z')),
+    }
+}
+
+fn uuid_prefix_holds(bytes: &[u8], needle: &Regex) -> bool {
+    Cursor::new(bytes).get_bytes().map_or(true, |prefix| needle.is_match(prefix))
+}
+
+/// Says whether letters or digits are escaped, or stand outside ASCII, in some value.
+fn is_odd(meta: &ColumnMeta, bytes: &[u8], uri: bool) -> bool {
+    // The lengths stand before the texts, and are no ASCII themselves where texts are long.
+    let foreign = !bytes.is_ascii() && dict_text(meta, bytes).is_none_or(|text| !text.is_ascii());
+    foreign
+        || memchr::memchr_iter(b'\\', bytes).any(|at| hides_unicode(bytes, at))
+        || (uri && memchr::memchr_iter(b'%', bytes).any(|at| hides_percent(bytes, at)))
 }
 
 /// Adds the events whose skeleton of a section holds the words in a key, `true` or `false`.
@@ -189,20 +290,28 @@ impl Entries<'_> {
             }
         }
         for at in memchr::memchr_iter(b'\\', text) {
-            let hidden =
-                text.get(at + 1) == Some(&b'u') && hex(text, at + 2, 4).is_none_or(hides_letters);
-            if hidden {
+            if hides_unicode(text, at) {
                 candidates.push(entry(at));
             }
         }
         if self.uri {
             for at in memchr::memchr_iter(b'%', text) {
-                if hex(text, at + 1, 2).is_some_and(hides_letters) {
+                if hides_percent(text, at) {
                     candidates.push(entry(at));
                 }
             }
         }
     }
+}
+
+/// Says whether the backslash at `at` begins an escape of what may be part of a word.
+fn hides_unicode(text: &[u8], at: usize) -> bool {
+    text.get(at + 1) == Some(&b'u') && hex(text, at + 2, 4).is_none_or(hides_letters)
+}
+
+/// The same for a percent sign of a URI.
+fn hides_percent(text: &[u8], at: usize) -> bool {
+    hex(text, at + 1, 2).is_some_and(hides_letters)
 }
 
 fn is_hex(c: u8) -> bool {

@@ -50,7 +50,7 @@ pub struct SearchArgs {
 pub fn run(args: &SearchArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let question = parse_query(&args.query)?;
     let zone = args.times.zone()?;
-    let evidence = open_index(&args.index, zone)?;
+    let evidence = open_index(&args.index, zone)?.for_one_question();
     let asked = asked_paths(&question);
     let exit = print_hits(&evidence, question, &args.times, args.platform, &args.output, out)?;
     if exit == Exit::Nothing && !asked.is_empty() {

@@ -307,6 +307,16 @@ pub fn read_dict(meta: &ColumnMeta, bytes: &[u8]) -> Result<Dict, Short> {
     }
 }
 
+/// Returns all texts of a dictionary of [`DictKind::Text`], one behind the other; `None` where
+/// the bytes are none.
+pub fn dict_text<'b>(meta: &ColumnMeta, bytes: &'b [u8]) -> Option<&'b [u8]> {
+    // Each length ends in the first byte without its highest bit.
+    let Some(last) = (meta.n_entries as usize).checked_sub(1) else { return Some(&[]) };
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte < 0x80);
+    let (end, _) = ends.into_iter().nth(last)?;
+    bytes.get(end + 1..)
+}
+
 /// Appends the numbers of the occurrences: 0 for "a value not seen before, the next of the
 /// dictionary", else the number of the value plus one.  Nothing is written where there is only
 /// one value, or where every occurrence is a new one.

@@ -251,6 +251,44 @@ pub mod places {
         put(out, places.len() as u64);
     }
 
+    /// Reads the places of some of `n` events (ascending) back.
+    ///
+    /// # Errors
+    /// When the bytes are not what [`write`] wrote, or an event is not there.
+    pub fn read_some(bytes: &[u8], n: usize, events: &[u32]) -> Result<Vec<Place>, Short> {
+        let mut cursor = Cursor::new(bytes);
+        let before = Place { source: SourceId(0), offset: 0, line: 0, item: 0 };
+        let mut places = vec![before; events.len()];
+        for column in 0..4 {
+            let (mut last, mut at) = (0_u64, 0_usize);
+            for (event, place) in events.iter().zip(&mut places) {
+                while at <= *event as usize {
+                    last = last.wrapping_add(cursor.get_signed()? as u64);
+                    at += 1;
+                }
+                set(place, column, last)?;
+            }
+            if at > n {
+                return Err(Short);
+            }
+            for _ in at..n {
+                cursor.get()?;
+            }
+        }
+        if cursor.get()? == n as u64 { Ok(places) } else { Err(Short) }
+    }
+
+    fn set(place: &mut Place, column: usize, value: u64) -> Result<(), Short> {
+        let narrow = |value: u64| u32::try_from(value).map_err(|_| Short);
+        match column {
+            0 => place.source = SourceId(narrow(value)?),
+            1 => place.offset = value,
+            2 => place.line = value,
+            _ => place.item = narrow(value)?,
+        }
+        Ok(())
+    }
+
     /// Reads `n` places back.
     ///
     /// # Errors
@@ -258,17 +296,11 @@ pub mod places {
     pub fn read(bytes: &[u8], n: usize) -> Result<Vec<Place>, Short> {
         let mut cursor = Cursor::new(bytes);
         let mut places = vec![Place { source: SourceId(0), offset: 0, line: 0, item: 0 }; n];
-        let narrow = |value: u64| u32::try_from(value).map_err(|_| Short);
         for column in 0..4 {
             let mut last = 0_u64;
             for place in &mut places {
                 last = last.wrapping_add(cursor.get_signed()? as u64);
-                match column {
-                    0 => place.source = SourceId(narrow(last)?),
-                    1 => place.offset = last,
-                    2 => place.line = last,
-                    _ => place.item = narrow(last)?,
-                }
+                set(place, column, last)?;
             }
         }
         if cursor.get()? == n as u64 { Ok(places) } else { Err(Short) }

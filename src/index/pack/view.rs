@@ -12,6 +12,7 @@ use memmap2::Mmap;
 use crate::event::place::Place;
 use crate::event::time::parse_micros_utc;
 use crate::index::pack::build::N_META;
+use crate::index::pack::column::ColumnMeta;
 use crate::index::pack::column::Dict;
 use crate::index::pack::column::read_dict;
 use crate::index::pack::column::read_ids;
@@ -232,6 +233,13 @@ impl From<Short> for Damage {
 
 type Result<T> = std::result::Result<T, Damage>;
 
+impl Drop for Pack {
+    fn drop(&mut self) {
+        // What a closed index kept does not count against those that are open.
+        CACHED_BYTES.fetch_sub(self.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
 impl Pack {
     /// Opens the pack at `range` of a mapped file.
     ///
@@ -250,13 +258,14 @@ impl Pack {
     }
 
     /// Gives the bytes of a pack that was just made back, without its footer.
-    pub(super) fn into_made(self) -> Option<(Vec<u8>, Made)> {
+    pub(super) fn into_made(mut self) -> Option<(Vec<u8>, Made)> {
         self.forget();
-        let Bytes::Made(mut bytes) = self.bytes else { return None };
+        let Bytes::Made(bytes) = &mut self.bytes else { return None };
+        let mut bytes = std::mem::take(bytes);
         let trailer = bytes.len().checked_sub(TRAILER_LEN)?;
         let offset = bytes.get(trailer..trailer + 8)?.try_into().ok().map(u64::from_le_bytes)?;
         bytes.truncate(usize::try_from(offset).ok()?);
-        Some((bytes, self.made?))
+        Some((bytes, self.made.take()?))
     }
 
     fn of_bytes(own: Bytes, made: Option<Made>) -> Result<Pack> {
@@ -695,6 +704,24 @@ impl Pack {
         )
     }
 
+    /// Shows the dictionary of a column as it stands in its frame, not taken apart.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn with_dict_bytes<T>(
+        &self,
+        section: SectionId,
+        column: u32,
+        look: impl FnOnce(&ColumnMeta, &[u8]) -> T,
+    ) -> Result<T> {
+        let directory = self.directory(section)?;
+        let row = directory.rows.get(column as usize).ok_or(Short)?;
+        let frame = self.shared_frame(row.dict.0)?;
+        let start = row.dict.1 as usize;
+        let bytes = frame.get(start..start + row.meta.dict_len as usize).ok_or(Short)?;
+        Ok(look(&row.meta, bytes))
+    }
+
     /// Returns the numbers of a column.
     ///
     /// # Errors
@@ -735,6 +762,18 @@ impl Pack {
             },
             |cache, made| cache.places = Some(made),
         )
+    }
+
+    /// Returns where some events (ascending) stand; nothing of the others is kept.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn places_of(&self, events: &[u32]) -> Result<Vec<Place>> {
+        if let Some(places) = self.lock().places.clone() {
+            let place = |event: &u32| places.get(*event as usize).copied().ok_or(Short);
+            return Ok(events.iter().map(place).collect::<std::result::Result<_, _>>()?);
+        }
+        Ok(places::read_some(&self.frame(self.footer.places)?, self.len(), events)?)
     }
 
     /// Returns the time of each event in microseconds, [`NO_TIME`] where it has none.
