@@ -555,7 +555,7 @@ impl Evidence for Searcher {
     }
 
     fn codes(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Codes>, SearchError> {
-        self.trim();
+        self.trim(&ids.iter().map(|id| split_id(*id).0 as usize).collect::<Vec<_>>());
         let groups: Vec<(u32, Vec<(u32, usize)>)> = Searcher::by_pack(ids).into_iter().collect();
         let answers: Vec<Vec<Codes>> = groups
             .par_iter()
@@ -620,15 +620,15 @@ impl Evidence for Searcher {
     ) -> Result<Vec<Vec<FacetRow>>, SearchError> {
         let fields = std::slice::from_ref(field);
         self.know_conflicts(questions, fields)?;
-        self.trim();
+        let packs = self.packs_of(range);
+        self.trim(&packs);
         let mut sharing = Sharing::default();
         let ready: Vec<Question> = questions
             .iter()
             .map(|ast| Question::of_batch(ast, range, self.zone, &mut sharing))
             .collect::<Result<_, _>>()
             .map_err(|error| SearchError::Question(error.to_string()))?;
-        let tops: Vec<Option<Vec<NumberTop>>> = self
-            .packs_of(range)
+        let tops: Vec<Option<Vec<NumberTop>>> = packs
             .par_iter()
             .map(|number| {
                 let scope = self.pack(*number)?;
@@ -643,14 +643,16 @@ impl Evidence for Searcher {
                     .map_err(|damage| self.damaged(*number, &damage))
             })
             .collect::<Result<_, SearchError>>()?;
-        let merged = tops.into_iter().collect::<Option<Vec<_>>>().and_then(|tops| {
-            merge_all(&tops, questions.len())
-        });
+        let merged = tops
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .and_then(|tops| merge_all(&tops, questions.len()));
         match merged {
             Some(merged) => Ok(merged),
-            None => {
-                questions.iter().map(|question| self.top(question, range, fields, None, 1)).collect()
-            }
+            None => questions
+                .iter()
+                .map(|question| self.top(question, range, fields, None, 1))
+                .collect(),
         }
     }
 

@@ -408,9 +408,7 @@ pub fn merge_all(packs: &[Vec<NumberTop>], n_questions: usize) -> Option<Vec<Vec
             }
         }
     }
-    let text = |value: &Vec<u8>| {
-        decode(value, memchr::memchr(b'\\', value).is_some()).into_owned()
-    };
+    let text = |value: &Vec<u8>| decode(value, memchr::memchr(b'\\', value).is_some()).into_owned();
     let texts: Vec<String> = values.iter().map(text).collect();
     // One value spelt in two ways may stand in one event: that is counted the plain way.
     let mut seen: HashSet<&str> = HashSet::with_capacity(texts.len());

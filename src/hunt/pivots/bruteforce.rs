@@ -73,10 +73,8 @@ impl Pivot for Bruteforce {
             let events = Table::ask(context.evidence, &part, &options, &columns)?;
             parts.push((title, name, events));
         }
-        let told: Vec<Vec<Told<'_>>> = parts
-            .iter()
-            .map(|(_, name, events)| counted(context, events, name, minimum))
-            .collect();
+        let told: Vec<Vec<Told<'_>>> =
+            parts.iter().map(|(_, name, events)| counted(context, events, name, minimum)).collect();
         let mut let_in = then_let_in(context, told.iter().flatten())?.into_iter();
         for ((title, ..), told) in parts.iter().zip(&told) {
             answer.sections.push(laid_out(title, told, &mut let_in, &mut shared));
@@ -225,10 +223,8 @@ fn then_let_in<'t>(
         let range = TimeRange { since: Some(last), until: Some(until) };
         wanted.push(WantedPeer { peer: peer.clone(), range });
     }
-    let question = QueryAst::all_of(vec![
-        is("decision", "allow"),
-        is("user", "system:anonymous").negated(),
-    ]);
+    let question =
+        QueryAst::all_of(vec![is("decision", "allow"), is("user", "system:anonymous").negated()]);
     let first = context.evidence.first_by_peer(&question, &wanted)?;
     let ids: Vec<EventId> = first.iter().flatten().map(|hit| hit.id).collect();
     let mut users = context.evidence.rows(&ids, &[Field::path("user.username")])?.into_iter();
