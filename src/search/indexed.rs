@@ -734,7 +734,7 @@ impl Evidence for Searcher {
         let answers = self.ask(&self.packs_of(range), &ready, |_, scope, bits| {
             top_of_pack(scope, &bits, fields, distinct, self.zone)
         })?;
-        let mut all: HashMap<Vec<Option<String>>, TopRow> = HashMap::new();
+        let mut all: hashbrown::HashMap<Vec<Option<String>>, TopRow> = hashbrown::HashMap::new();
         for (values, row) in answers.into_iter().flatten() {
             all.entry(values).or_default().add(row);
         }

@@ -66,7 +66,7 @@ impl TopRow {
 }
 
 /// Counts of one pack by combination of values.
-pub type Top = HashMap<Vec<Option<String>>, TopRow>;
+pub type Top = hashbrown::HashMap<Vec<Option<String>>, TopRow>;
 
 /// Counts the matching events of a pack.
 ///
@@ -147,25 +147,31 @@ fn by_combinations(
         let Some(ids) = origin.ids_in(pack, &events)? else { return Ok(None) };
         columns.push((origin, ids));
     }
-    let times = pack.times()?;
-    let mut by_ids: HashMap<Vec<u32>, TopRow> = HashMap::new();
-    let mut ids: Vec<u32> = Vec::with_capacity(fields.len());
-    for (at, event) in events.iter().enumerate() {
-        ids.clear();
-        ids.extend(columns.iter().map(|(_, ids)| ids.get(at).copied().unwrap_or_default()));
-        let time = times.get(*event).copied().unwrap_or(NO_TIME);
-        match by_ids.get_mut(ids.as_slice()) {
-            Some(row) => row.count(time),
-            None => by_ids.entry(ids.clone()).or_default().count(time),
-        }
-    }
     let texts =
         columns.iter().map(|(origin, _)| origin.texts(pack)).collect::<Result<Vec<_>, _>>()?;
-    let mut top = Top::new();
-    for (ids, row) in by_ids {
-        let values = texts.iter().zip(&ids).map(|(texts, id)| texts.text(*id));
+    // A combination is one number: of so many values of each field, this one.
+    let sizes: Vec<u64> = texts.iter().map(|texts| texts.len() as u64 + 1).collect();
+    if sizes.iter().try_fold(1_u64, |all, size| all.checked_mul(*size)).is_none() {
+        return Ok(None);
+    }
+    let times = pack.times()?;
+    let mut by_key: hashbrown::HashMap<u64, TopRow> = hashbrown::HashMap::new();
+    for (at, event) in events.iter().enumerate() {
+        let key = columns.iter().zip(&sizes).fold(0, |key, ((_, ids), size)| {
+            key * size + u64::from(ids.get(at).copied().unwrap_or_default()).min(size - 1)
+        });
+        let time = times.get(*event).copied().unwrap_or(NO_TIME);
+        by_key.entry(key).or_default().count(time);
+    }
+    let mut top = Top::with_capacity(by_key.len());
+    for (mut key, row) in by_key {
+        let mut values: Vec<Option<String>> = vec![None; texts.len()];
+        for ((value, texts), size) in values.iter_mut().zip(&texts).zip(&sizes).rev() {
+            *value = texts.text((key % size) as u32);
+            key /= size;
+        }
         // Two columns may hold the same text.
-        top.entry(values.collect()).or_default().add(row);
+        top.entry(values).or_default().add(row);
     }
     Ok(Some(top))
 }
@@ -340,34 +346,8 @@ pub fn by_numbers(
 /// Adds up the counts of packs; `None` where one value is spelt in two ways, which may stand in
 /// one event: that is counted the plain way.
 pub fn merge_numbers(tops: Vec<NumberTop>) -> Option<Vec<FacetRow>> {
-    let mut all: HashMap<Vec<u8>, Count> = HashMap::new();
-    let mut none = Count::NONE;
-    for top in &tops {
-        none.merge(&top.none);
-        let Some(dict) = &top.dict else { continue };
-        for (id, count) in &top.rows {
-            let value = dict.get(*id);
-            match all.get_mut(&*value) {
-                Some(sum) => sum.merge(count),
-                None => {
-                    all.insert(value.into_owned(), *count);
-                }
-            }
-        }
-    }
-    let mut seen: HashSet<String> = HashSet::with_capacity(all.len());
-    let mut rows = Vec::with_capacity(all.len() + 1);
-    for (value, count) in all {
-        let text = decode(&value, memchr::memchr(b'\\', &value).is_some()).into_owned();
-        if !seen.insert(text.clone()) {
-            return None;
-        }
-        rows.push(count.into_facet(Some(text)));
-    }
-    if none.events > 0 {
-        rows.push(none.into_facet(None));
-    }
-    Some(rows)
+    let packs: Vec<Vec<NumberTop>> = tops.into_iter().map(|top| vec![top]).collect();
+    merge_all(&packs, 1)?.pop()
 }
 
 /// The same for many questions, which every pack answered in the same order: what each value is

@@ -138,13 +138,14 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
         for column in pack.directory(section)?.at(path) {
             columns += 1;
             let dict = pack.dict(section, *column)?;
-            let mut numbers: Vec<u32> = vec![0; dict.len()];
+            let mut numbers = Numbers::of(dict.len(), events.len());
             pack.occurrences_in(section, *column, events, |at, id| {
-                let Some(number) = numbers.get_mut(id as usize) else { return };
+                let Some(number) = numbers.get_mut(id) else { return };
                 if *number == 0 {
                     *number = found.codes.number(value_text(&dict, id));
                 }
-                found.put(at, columns, &mut from, *number);
+                let number = *number;
+                found.put(at, columns, &mut from, number);
             })?;
         }
         if pack.links(section)?.literal_paths.contains(path) {
@@ -171,6 +172,31 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
         }
     }
     Ok(found)
+}
+
+/// Numbers given to values of a dictionary, 0 where none was.
+enum Numbers {
+    All(Vec<u32>),
+    /// A few events have few of its values.
+    Some(hashbrown::HashMap<u32, u32>, usize),
+}
+
+impl Numbers {
+    fn of(dict: usize, events: usize) -> Numbers {
+        if events.saturating_mul(16) < dict {
+            Numbers::Some(hashbrown::HashMap::new(), dict)
+        } else {
+            Numbers::All(vec![0; dict])
+        }
+    }
+
+    fn get_mut(&mut self, id: u32) -> Option<&mut u32> {
+        match self {
+            Numbers::All(all) => all.get_mut(id as usize),
+            Numbers::Some(some, len) if (id as usize) < *len => Some(some.entry(id).or_default()),
+            Numbers::Some(..) => None,
+        }
+    }
 }
 
 impl Columnar {
