@@ -24,6 +24,9 @@ pub struct WantedPeer {
     pub range: TimeRange,
 }
 
+/// For each wish the time of its first event in a pack, and all events of that time.
+pub type Firsts = Vec<Option<(i64, Vec<usize>)>>;
+
 /// Wishes by peer.
 #[derive(Debug)]
 pub struct Wishes<'w> {
@@ -61,13 +64,8 @@ impl<'w> Wishes<'w> {
     ///
     /// # Errors
     /// On damage.
-    pub fn of_pack(
-        &self,
-        scope: PackScope<'_>,
-        bits: &Bits,
-        zone: Zone,
-    ) -> Result<HashMap<usize, (i64, Vec<usize>)>, Damage> {
-        let mut first = HashMap::new();
+    pub fn of_pack(&self, scope: PackScope<'_>, bits: &Bits, zone: Zone) -> Result<Firsts, Damage> {
+        let mut first: Firsts = vec![None; self.wanted.len()];
         if bits.is_empty() {
             return Ok(first);
         }
@@ -106,25 +104,18 @@ impl<'w> Wishes<'w> {
         wishes.map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn note(
-        &self,
-        first: &mut HashMap<usize, (i64, Vec<usize>)>,
-        wishes: &[usize],
-        event: usize,
-        time: Option<i64>,
-    ) {
+    fn note(&self, first: &mut Firsts, wishes: &[usize], event: usize, time: Option<i64>) {
         let Some(time) = time.filter(|time| *time != NO_TIME) else { return };
         for wish in wishes {
             let wanted = self.wanted.get(*wish);
             if !wanted.is_some_and(|one| one.range.contains(Some(Timestamp(time)))) {
                 continue;
             }
-            match first.get_mut(wish) {
+            let Some(slot) = first.get_mut(*wish) else { continue };
+            match slot {
                 Some((known, events)) if *known == time => events.push(event),
                 Some((known, _)) if *known < time => {}
-                _ => {
-                    first.insert(*wish, (time, vec![event]));
-                }
+                _ => *slot = Some((time, vec![event])),
             }
         }
     }

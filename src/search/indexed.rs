@@ -593,8 +593,8 @@ impl Evidence for Searcher {
             Ok((number as u32, wishes.of_pack(scope, &bits, self.zone)?))
         })?;
         for (pack, found) in answers {
-            for (wish, (time, events)) in found {
-                let Some(known) = first.get_mut(wish) else { continue };
+            for (known, own) in first.iter_mut().zip(found) {
+                let Some((time, events)) = own else { continue };
                 if known.first().is_some_and(|known| known.time > time) {
                     known.clear();
                 }

@@ -305,6 +305,31 @@ pub fn by_numbers(
     let mut none = bits.clone();
     if let Some((section, column)) = column {
         let dict = pack.dict(section, column)?;
+        if bits.count() * 8 < dict.len() as u64 {
+            // A few events have few of the values.
+            let events: Vec<usize> = bits.iter().collect();
+            let mut pairs: Vec<(u32, usize)> = Vec::with_capacity(events.len());
+            pack.occurrences_in(section, column, &events, |at, id| {
+                let event = events.get(at).copied().unwrap_or_default();
+                none.unset(event);
+                pairs.push((id, event));
+            })?;
+            pairs.sort_unstable();
+            // A value that stands twice in one event counts once.
+            pairs.dedup();
+            for same in pairs.chunk_by(|a, b| a.0 == b.0) {
+                let mut count = Count::NONE;
+                for (_, event) in same {
+                    count.add(times.get(*event).copied().unwrap_or(NO_TIME));
+                }
+                top.rows.extend(same.first().map(|(id, _)| (*id, count)));
+            }
+            for event in none.iter() {
+                top.none.add(times.get(event).copied().unwrap_or(NO_TIME));
+            }
+            top.dict = Some(dict);
+            return Ok(Some(top));
+        }
         let mut counts: Vec<(Count, usize)> = vec![(Count::NONE, usize::MAX); dict.len()];
         let mut count = |event: usize, id: u32| {
             none.unset(event);
