@@ -9,7 +9,6 @@ use crate::cli::common::resolve_field;
 use crate::cli::common::view;
 use crate::cli::common::without_platform;
 use crate::cli::exit::Exit;
-use crate::event::field::Field;
 use crate::event::place::Flag;
 use crate::query::ast::QueryAst;
 use crate::report::hits::Column;
@@ -156,8 +155,7 @@ pub fn print_hits(
 fn say_conflicts(evidence: &dyn Evidence, shown: &[Hit]) -> anyhow::Result<()> {
     let ids: Vec<EventId> = shown.iter().map(|hit| hit.id).collect();
     let flag = Flag::AuditIdConflict.name();
-    let rows = evidence.rows(&ids, &[Field::Flag])?;
-    let n = rows.iter().flatten().filter(|flags| flags.iter().any(|name| name == flag)).count();
+    let n = evidence.conflicting(&ids)?;
     if n > 0 {
         note(&format!(
             "{n} of the hits shown have flag:{flag}: another event of the same auditID, stage and \

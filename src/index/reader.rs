@@ -40,6 +40,8 @@ pub struct IndexReader {
     packs: Vec<OnceLock<Pack>>,
     places: OnceLock<HashMap<(u32, u32), Vec<Place>>>,
     lines: OnceLock<Arc<Lines>>,
+    /// Whether no second question is expected of any pack.
+    pub once: bool,
     /// Further places and rejected runs as they were then: a writer may replace the files.
     held: [Option<File>; 2],
 }
@@ -87,6 +89,7 @@ impl IndexReader {
             maps,
             places: OnceLock::new(),
             lines: OnceLock::new(),
+            once: false,
         })
     }
 
@@ -123,7 +126,7 @@ impl IndexReader {
         } else {
             pack
         };
-        Ok(slot.get_or_init(|| pack))
+        Ok(slot.get_or_init(|| pack.for_one_question(self.once)))
     }
 
     /// Says where a damage stands, or which source is not what it was.

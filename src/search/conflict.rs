@@ -224,27 +224,35 @@ impl AskedConflicts {
         let asked = QueryAst::Field { field: Field::path("auditID"), test };
         let question = Question::new(&asked, TimeRange::ALL, Zone::UTC)
             .map_err(|error| SearchError::Question(error.to_string()))?;
-        let packs: Vec<Vec<EventId>> = (0..index.n_packs())
+        let packs: Vec<Vec<(Vec<String>, EventId)>> = (0..index.n_packs())
             .into_par_iter()
             .map(|number| {
                 let scope = scope(index, number, index.pack(number)?);
-                with_audit_ids(scope, &set.texts, &question)
-                    .map_err(|damage| index.damaged(number, &damage).into())
+                let found = with_audit_ids(scope, &set.texts, &question);
+                scope.pack.end_question();
+                found.map_err(|damage| index.damaged(number, &damage).into())
             })
             .collect::<Result<_, SearchError>>()?;
-        let found: Vec<EventId> = packs.into_iter().flatten().collect();
+        // Nearly all of them stand once, and need no second look.
+        let mut same: HashMap<Vec<String>, Vec<EventId>> = HashMap::new();
+        for (audit_ids, event) in packs.into_iter().flatten() {
+            same.entry(audit_ids).or_default().push(event);
+        }
+        let mut found: Vec<EventId> =
+            same.into_values().filter(|events| events.len() > 1).flatten().collect();
+        found.sort_unstable();
         let conflicts = conflicts_among(evidence, &found)?;
         Ok(Some(conflicts.into_iter().flat_map(|conflict| conflict.events).collect()))
     }
 }
 
 /// Returns the events of a pack that have one of `texts` as their auditID, which is what `question`
-/// asks; packs that can hold none of them are not looked into.
+/// asks, with their auditIDs; packs that can hold none of them are not looked into.
 fn with_audit_ids(
     scope: PackScope<'_>,
     texts: &[String],
     question: &Question,
-) -> Result<Vec<EventId>, Damage> {
+) -> Result<Vec<(Vec<String>, EventId)>, Damage> {
     let filter = scope.pack.filter()?;
     let may_hold = |id: &String| {
         // Folding can move word boundaries outside ASCII.
@@ -253,7 +261,9 @@ fn with_audit_ids(
     if scope.pack.whole()?.is_empty() && !texts.iter().any(may_hold) {
         return Ok(Vec::new());
     }
-    Ok(matching(scope, question)?.iter().map(|event| scope.id(event)).collect())
+    let events: Vec<usize> = matching(scope, question)?.iter().collect();
+    let audit_ids = values(scope, &events, &Field::path("auditID"), Zone::UTC)?;
+    Ok(audit_ids.into_iter().zip(events.iter().map(|event| scope.id(*event))).collect())
 }
 
 /// The auditIDs, stages and servers of events as they are read, counted.

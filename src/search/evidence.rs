@@ -6,6 +6,7 @@ use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 
 use crate::event::field::Field;
+use crate::event::place::Flag;
 use crate::event::place::Origin;
 use crate::event::place::Place;
 use crate::event::place::SourceId;
@@ -216,6 +217,16 @@ pub trait Evidence: Sync {
     ) -> Result<Vec<Vec<FacetRow>>, SearchError> {
         let fields = std::slice::from_ref(field);
         questions.iter().map(|question| self.top(question, range, fields, None, 1)).collect()
+    }
+
+    /// Counts the events whose auditID conflicts with that of another.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    fn conflicting(&self, ids: &[EventId]) -> Result<usize, SearchError> {
+        let name = Flag::AuditIdConflict.name();
+        let rows = self.rows(ids, &[Field::Flag])?;
+        Ok(rows.iter().flatten().filter(|flags| flags.iter().any(|flag| flag == name)).count())
     }
 
     /// Returns the name (`path` or `path!member!member`) of a source.

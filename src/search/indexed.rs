@@ -75,8 +75,6 @@ pub struct Searcher {
     zone: Zone,
     newest: Option<Timestamp>,
     conflicts: AskedConflicts,
-    /// Whether a pack that was asked is not asked again soon.
-    once: bool,
 }
 
 /// An event of a pack before its place is known.
@@ -133,7 +131,6 @@ impl Searcher {
             zone: Zone::UTC,
             newest: newest.map(Timestamp),
             conflicts: AskedConflicts::default(),
-            once: false,
         }
     }
 
@@ -141,7 +138,7 @@ impl Searcher {
     /// new memory costs a short process more than decoding little of it a second time.
     #[must_use]
     pub fn for_one_question(mut self) -> Searcher {
-        self.once = true;
+        self.index.once = true;
         self
     }
 
@@ -228,9 +225,7 @@ impl Searcher {
                 let answer = matching(scope, question)
                     .and_then(|bits| answer(*number, scope, bits))
                     .map_err(|damage| self.damaged(*number, &damage));
-                if self.once {
-                    scope.pack.forget();
-                }
+                scope.pack.end_question();
                 answer
             })
             .collect()
@@ -311,7 +306,7 @@ impl Searcher {
                 let number = own.first().map_or(0, |candidate| candidate.pack as usize);
                 let events: Vec<u32> = own.iter().map(|candidate| candidate.event).collect();
                 let pack = self.pack(number)?.pack;
-                let places = if self.once {
+                let places = if self.index.once {
                     pack.places_of(&events)
                 } else {
                     // Kept for the questions to come.
@@ -366,9 +361,7 @@ impl Searcher {
                 let numbers: Vec<u32> = events.iter().map(|(event, _)| *event).collect();
                 let values =
                     read(scope, &numbers).map_err(|damage| self.damaged(number, &damage))?;
-                if self.once {
-                    scope.pack.forget();
-                }
+                scope.pack.end_question();
                 Ok(events.iter().map(|(_, at)| *at).zip(values).collect())
             })
             .collect::<Result<_, SearchError>>()?;
@@ -531,6 +524,12 @@ impl Evidence for Searcher {
 
     fn fetch_many(&self, ids: &[EventId]) -> Result<Vec<StoredEvent>, SearchError> {
         self.for_each_pack(ids, stored)
+    }
+
+    fn conflicting(&self, ids: &[EventId]) -> Result<usize, SearchError> {
+        let some = self.conflicts.among(&self.index, self, ids)?;
+        let all = some.as_ref().or(self.conflicts.known());
+        Ok(ids.iter().filter(|id| all.is_some_and(|all| all.contains(id))).count())
     }
 
     fn rows(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Row>, SearchError> {

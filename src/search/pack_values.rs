@@ -11,6 +11,7 @@ use crate::event::words::equals_folded;
 use crate::event::zone::Zone;
 use crate::index::pack::column::Dict;
 use crate::index::pack::section::ROOT;
+use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::Known;
 use crate::index::pack::shape::ValueKind;
 use crate::index::pack::view::NO_TIME;
@@ -125,6 +126,12 @@ fn first_of(
     Ok(found)
 }
 
+/// Says whether any of the events has a part: most have no bodies, whose columns are large.
+fn any_has(pack: &Pack, events: &[usize], section: SectionId) -> Result<bool> {
+    let templates = pack.templates(section)?;
+    Ok(events.iter().any(|event| templates.get(*event).is_some_and(|template| *template > 0)))
+}
+
 /// Reads the values at one path.
 fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
     let mut found = Columnar::none(events.len());
@@ -132,7 +139,7 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
     let mut from: Vec<u32> = vec![0; events.len()];
     let mut columns = 0;
     for section in sections_of(path) {
-        if !pack.has_section(section) {
+        if !pack.has_section(section) || !any_has(pack, events, section)? {
             continue;
         }
         for column in pack.directory(section)?.at(path) {

@@ -72,13 +72,14 @@ fn holding_values(
             frames.entry(row.dict.0).or_default().push((section, column as u32));
         }
     }
-    let frames: Vec<Vec<(SectionId, u32)>> = frames.into_values().collect();
+    let frames: Vec<(u32, Vec<(SectionId, u32)>)> = frames.into_iter().collect();
     let found: Vec<Vec<Holding>> = frames
         .par_iter()
-        .map(|columns| {
+        .map(|(number, columns)| {
+            let frame = pack.dict_frame(*number)?;
             let mut found = Vec::new();
             for (section, column) in columns {
-                found.extend(holding_column(pack, *section, *column, test, needle)?);
+                found.extend(holding_column(pack, *section, *column, &frame, test, needle)?);
             }
             Ok(found)
         })
@@ -90,6 +91,7 @@ fn holding_column(
     pack: &Pack,
     section: SectionId,
     column: u32,
+    frame: &[u8],
     test: &WordTest,
     needle: Option<&Regex>,
 ) -> Result<Option<Holding>, Damage> {
@@ -97,14 +99,12 @@ fn holding_column(
     let Some(row) = directory.rows.get(column as usize) else { return Ok(None) };
     let uri = row.path == "requestURI" && section != ENVELOPE;
     if let (Some(needle), Some(text)) = (needle, test.needle.as_deref()) {
-        let possible = pack.with_dict_bytes(section, column, |meta, bytes| {
-            may_hold(meta, bytes, needle, text, test.whole, uri)
-        })?;
-        if !possible {
+        let bytes = row.dict_bytes(frame)?;
+        if !may_hold(&row.meta, bytes, needle, text, test.whole, uri) {
             return Ok(None);
         }
     }
-    let dict = pack.dict(section, column)?;
+    let dict = pack.dict_in(section, column, frame)?;
     let found = Entries { dict: &dict, test, uri }.holding(needle);
     if found.is_empty() {
         return Ok(None);

@@ -207,6 +207,15 @@ impl ColumnRow {
         }
     }
 
+    /// Returns the dictionary in its frame.
+    ///
+    /// # Errors
+    /// Where the frame is shorter than the directory says.
+    pub fn dict_bytes<'f>(&self, frame: &'f [u8]) -> Result<&'f [u8], Short> {
+        let start = self.dict.1 as usize;
+        frame.get(start..start.saturating_add(self.meta.dict_len as usize)).ok_or(Short)
+    }
+
     /// Reads a row.
     ///
     /// # Errors

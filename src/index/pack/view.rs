@@ -12,7 +12,6 @@ use memmap2::Mmap;
 use crate::event::place::Place;
 use crate::event::time::parse_micros_utc;
 use crate::index::pack::build::N_META;
-use crate::index::pack::column::ColumnMeta;
 use crate::index::pack::column::Dict;
 use crate::index::pack::column::read_dict;
 use crate::index::pack::column::read_ids;
@@ -221,6 +220,8 @@ pub struct Pack {
     held: AtomicUsize,
     /// Makes frames again that the pack leaves out.
     left_out: Option<Arc<dyn LeftOut>>,
+    /// Whether no second question is expected.
+    once: bool,
     /// Why it could not, the last time.
     why: Mutex<Option<String>>,
 }
@@ -301,6 +302,7 @@ impl Pack {
             cache: Mutex::default(),
             held: AtomicUsize::new(0),
             left_out: None,
+            once: false,
             why: Mutex::default(),
         })
     }
@@ -310,6 +312,20 @@ impl Pack {
     pub fn with_left_out(mut self, left_out: Arc<dyn LeftOut>) -> Pack {
         self.left_out = Some(left_out);
         self
+    }
+
+    /// Expects one question only, so that little is kept.
+    #[must_use]
+    pub fn for_one_question(mut self, once: bool) -> Pack {
+        self.once = once;
+        self
+    }
+
+    /// Lets go of what was decoded for a question that was the only one.
+    pub fn end_question(&self) {
+        if self.once {
+            self.forget_columns();
+        }
     }
 
     /// Says whether the pack leaves lines in their sources.
@@ -378,6 +394,17 @@ impl Pack {
     pub fn forget(&self) {
         *self.lock() = Cache::default();
         CACHED_BYTES.fetch_sub(self.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// The same, but for the times, which whoever shows hits needs again.
+    fn forget_columns(&self) {
+        let times = self.lock().times.take();
+        self.forget();
+        if let Some(times) = times {
+            let bytes = times.len() * 8;
+            self.lock().times = Some(times);
+            self.hold(bytes);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -692,9 +719,7 @@ impl Pack {
                 let directory = self.directory(section)?;
                 let row = directory.rows.get(column as usize).ok_or(Short)?;
                 let frame = self.shared_frame(row.dict.0)?;
-                let start = row.dict.1 as usize;
-                let bytes = frame.get(start..start + row.meta.dict_len as usize).ok_or(Short)?;
-                let dict = read_dict(&row.meta, bytes)?;
+                let dict = read_dict(&row.meta, row.dict_bytes(&frame)?)?;
                 let size = dict.memory();
                 Ok((dict, size))
             },
@@ -704,22 +729,36 @@ impl Pack {
         )
     }
 
-    /// Shows the dictionary of a column as it stands in its frame, not taken apart.
+    /// Returns a frame of dictionaries; kept where more questions are expected.
     ///
     /// # Errors
     /// On damage.
-    pub fn with_dict_bytes<T>(
-        &self,
-        section: SectionId,
-        column: u32,
-        look: impl FnOnce(&ColumnMeta, &[u8]) -> T,
-    ) -> Result<T> {
-        let directory = self.directory(section)?;
-        let row = directory.rows.get(column as usize).ok_or(Short)?;
-        let frame = self.shared_frame(row.dict.0)?;
-        let start = row.dict.1 as usize;
-        let bytes = frame.get(start..start + row.meta.dict_len as usize).ok_or(Short)?;
-        Ok(look(&row.meta, bytes))
+    pub fn dict_frame(&self, number: u32) -> Result<Arc<Vec<u8>>> {
+        if !self.once {
+            return self.shared_frame(number);
+        }
+        let kept = self.lock().frames.get(&number).cloned();
+        kept.map_or_else(|| self.frame(number).map(Arc::new), Ok)
+    }
+
+    /// Returns the different values of a column, whose dictionary stands in `frame`.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn dict_in(&self, section: SectionId, column: u32, frame: &[u8]) -> Result<Arc<Dict>> {
+        self.cached(
+            |cache| cache.dicts.get(&(section.0, column)).cloned(),
+            || {
+                let directory = self.directory(section)?;
+                let row = directory.rows.get(column as usize).ok_or(Short)?;
+                let dict = read_dict(&row.meta, row.dict_bytes(frame)?)?;
+                let size = dict.memory();
+                Ok((dict, size))
+            },
+            |cache, made| {
+                cache.dicts.insert((section.0, column), made);
+            },
+        )
     }
 
     /// Returns the numbers of a column.
@@ -801,11 +840,15 @@ impl Pack {
                 continue;
             }
             let dict = self.dict(root, *column)?;
-            let known: Vec<i64> = match &*dict {
-                Dict::Time(values) => values.clone(),
-                other => (0..other.len() as u32)
-                    .map(|id| parse_micros_utc(&other.get(id)).unwrap_or(NO_TIME))
-                    .collect(),
+            let parsed: Vec<i64>;
+            let known = match &*dict {
+                Dict::Time(values) => values,
+                other => {
+                    parsed = (0..other.len() as u32)
+                        .map(|id| parse_micros_utc(&other.get(id)).unwrap_or(NO_TIME))
+                        .collect();
+                    &parsed
+                }
             };
             self.occurrences(root, *column, |event, id| {
                 if let (Some(slot), Some(time)) = (times.get_mut(event), known.get(id as usize)) {
