@@ -86,7 +86,7 @@ pub fn danger_columns() -> Vec<&'static str> {
 pub fn dangers(request: &Request) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let set = |paths: &[&str]| {
-        paths.iter().any(|path| request.all(path).iter().any(|value| *value == "true"))
+        paths.iter().any(|path| request.all(path).contains(&"true"))
     };
     for (name, paths) in
         [("hostPID", &HOST_PID), ("hostIPC", &HOST_IPC), ("hostNetwork", &HOST_NETWORK)]
