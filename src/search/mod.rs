@@ -2,11 +2,13 @@
 
 pub mod bits;
 pub mod clock;
+pub mod codes;
 pub mod compare;
 pub mod conflict;
 pub mod error;
 pub mod evidence;
 pub mod facet;
+pub mod first_by_peer;
 pub mod indexed;
 pub mod pack_counts;
 pub mod pack_eval;

@@ -19,6 +19,7 @@ use crate::index::pack::view::Pack;
 use crate::index::pack::view::known_at;
 use crate::index::pack::wire::Damage;
 use crate::query::matcher::field_values;
+use crate::search::codes::Codes;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::flag_names;
 use crate::search::pack_eval::judge;
@@ -36,13 +37,13 @@ pub type Lists = Vec<Vec<String>>;
 /// in the text.
 #[derive(Debug, Default)]
 struct Columnar {
-    lists: Lists,
+    codes: Codes,
     odd: BTreeSet<usize>,
 }
 
 impl Columnar {
     fn none(n: usize) -> Columnar {
-        Columnar { lists: vec![Vec::new(); n], odd: BTreeSet::new() }
+        Columnar { codes: Codes::none(n), odd: BTreeSet::new() }
     }
 }
 
@@ -51,12 +52,20 @@ impl Columnar {
 /// # Errors
 /// On damage.
 pub fn values(scope: PackScope<'_>, events: &[usize], field: &Field, zone: Zone) -> Result<Lists> {
+    Ok(codes(scope, events, field, zone)?.into_lists())
+}
+
+/// Returns the values of `field` for `events` (ascending numbers), the texts apart.
+///
+/// # Errors
+/// On damage.
+pub fn codes(scope: PackScope<'_>, events: &[usize], field: &Field, zone: Zone) -> Result<Codes> {
     let fast = match field.reading() {
         Reading::AnyOf(paths) => Some(any_of(scope.pack, events, &paths)?),
         Reading::FirstOf(paths) => Some(first_of(scope.pack, events, &paths, None)?),
         Reading::Namespace(paths) => {
             let own = path_values(scope.pack, events, "objectRef.resource")?;
-            let mut found = first_of(scope.pack, events, &paths, Some(&own.lists))?;
+            let mut found = first_of(scope.pack, events, &paths, Some(&own.codes))?;
             found.odd.extend(own.odd);
             Some(found)
         }
@@ -76,21 +85,17 @@ pub fn values(scope: PackScope<'_>, events: &[usize], field: &Field, zone: Zone)
             let Some(number) = events.get(*at) else { continue };
             let texts = reader.read(*number)?;
             let own = judge(scope, *number, &texts, |event| field_values(event, field, zone))?;
-            if let Some(slot) = found.lists.get_mut(*at) {
-                *slot = own;
-            }
+            found.codes.replace(*at, own);
         }
     }
-    Ok(found.lists)
+    Ok(found.codes)
 }
 
 fn any_of(pack: &Pack, events: &[usize], paths: &[String]) -> Result<Columnar> {
     let mut found = Columnar::none(events.len());
     for path in paths {
         let own = path_values(pack, events, path)?;
-        for (list, own) in found.lists.iter_mut().zip(own.lists) {
-            list.extend(own);
-        }
+        found.codes.absorb(own.codes, |_, _| true);
         found.odd.extend(own.odd);
     }
     Ok(found)
@@ -100,25 +105,22 @@ fn first_of(
     pack: &Pack,
     events: &[usize],
     paths: &[String],
-    namespaces_only: Option<&Lists>,
+    namespaces_only: Option<&Codes>,
 ) -> Result<Columnar> {
     let mut found = Columnar::none(events.len());
-    for (at, path) in paths.iter().enumerate() {
-        if found.lists.iter().all(|list| !list.is_empty()) {
+    let about_namespaces = |at: usize| {
+        namespaces_only.is_none_or(|resources| {
+            resources.of(at).any(|number| equals_folded(resources.text(number), "namespaces"))
+        })
+    };
+    for (turn, path) in paths.iter().enumerate() {
+        if found.codes.first.iter().all(|first| *first != 0) {
             break;
         }
         let own = path_values(pack, events, path)?;
-        for (number, (list, own)) in found.lists.iter_mut().zip(own.lists).enumerate() {
-            let may = at == 0
-                || namespaces_only.is_none_or(|resources| {
-                    resources
-                        .get(number)
-                        .is_some_and(|r| r.iter().any(|r| equals_folded(r, "namespaces")))
-                });
-            if list.is_empty() && may {
-                *list = own;
-            }
-        }
+        found.codes.absorb(own.codes, |so_far, at| {
+            so_far.first.get(at) == Some(&0) && (turn == 0 || about_namespaces(at))
+        });
         found.odd.extend(own.odd);
     }
     Ok(found)
@@ -143,27 +145,35 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
         for column in pack.directory(section)?.at(path) {
             columns += 1;
             let dict = pack.dict(section, *column)?;
+            let mut numbers = Numbers::of(dict.len(), events.len());
             pack.occurrences_in(section, *column, events, |at, id| {
-                found.put(at, columns, &mut from, || value_text(&dict, id));
+                let Some(number) = numbers.get_mut(id) else { return };
+                if *number == 0 {
+                    *number = found.codes.number(value_text(&dict, id));
+                }
+                let number = *number;
+                found.put(at, columns, &mut from, number);
             })?;
         }
         if pack.links(section)?.literal_paths.contains(path) {
             columns += 1;
             let shapes = pack.shapes(section)?;
-            let mut known: HashMap<u32, Vec<&str>> = HashMap::new();
+            let yes = found.codes.number("true".to_owned());
+            let no = found.codes.number("false".to_owned());
+            let mut known: HashMap<u32, Vec<u32>> = HashMap::new();
             for (template, known_here) in known_at(&shapes, path) {
-                let text = match known_here {
-                    Known::True => "true",
-                    Known::False => "false",
+                let number = match known_here {
+                    Known::True => yes,
+                    Known::False => no,
                     _ => continue,
                 };
-                known.entry(template).or_default().push(text);
+                known.entry(template).or_default().push(number);
             }
             let templates = pack.templates(section)?;
             for (at, number) in events.iter().enumerate() {
                 let template = templates.get(*number).copied().unwrap_or_default();
-                for text in known.get(&template).into_iter().flatten() {
-                    found.put(at, columns, &mut from, || (*text).to_owned());
+                for number in known.get(&template).into_iter().flatten() {
+                    found.put(at, columns, &mut from, *number);
                 }
             }
         }
@@ -171,15 +181,40 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
     Ok(found)
 }
 
+/// Numbers given to values of a dictionary, 0 where none was.
+enum Numbers {
+    All(Vec<u32>),
+    /// A few events have few of its values.
+    Some(hashbrown::HashMap<u32, u32>, usize),
+}
+
+impl Numbers {
+    fn of(dict: usize, events: usize) -> Numbers {
+        if events.saturating_mul(16) < dict {
+            Numbers::Some(hashbrown::HashMap::new(), dict)
+        } else {
+            Numbers::All(vec![0; dict])
+        }
+    }
+
+    fn get_mut(&mut self, id: u32) -> Option<&mut u32> {
+        match self {
+            Numbers::All(all) => all.get_mut(id as usize),
+            Numbers::Some(some, len) if (id as usize) < *len => Some(some.entry(id).or_default()),
+            Numbers::Some(..) => None,
+        }
+    }
+}
+
 impl Columnar {
     /// Adds a value of an event that column `from` has.
-    fn put(&mut self, at: usize, column: u32, from: &mut [u32], value: impl Fn() -> String) {
-        if let (Some(list), Some(from)) = (self.lists.get_mut(at), from.get_mut(at)) {
+    fn put(&mut self, at: usize, column: u32, from: &mut [u32], number: u32) {
+        if let Some(from) = from.get_mut(at) {
             if *from != 0 && *from != column {
                 self.odd.insert(at);
             }
             *from = column;
-            list.push(value());
+            self.codes.push(at, number);
         }
     }
 }
@@ -207,9 +242,9 @@ fn computed(
             if !pack.has_plain_addresses()? {
                 return Ok(None);
             }
-            let found = path_values(pack, events, "sourceIPs")?;
-            let lists = found.lists.into_iter().map(|mut list| one(list.pop())).collect();
-            return Ok(Some(Columnar { lists, odd: found.odd }));
+            let mut found = path_values(pack, events, "sourceIPs")?;
+            found.codes.keep_last();
+            return Ok(Some(found));
         }
         Field::Time => events.iter().map(|n| one(time(*n).map(Timestamp::to_rfc3339))).collect(),
         Field::Hour => events
@@ -245,7 +280,7 @@ fn computed(
         Field::Flag => flag_names(scope, events)?,
         _ => return Ok(None),
     };
-    Ok(Some(Columnar { lists, odd: BTreeSet::new() }))
+    Ok(Some(Columnar { codes: Codes::of_lists(lists), odd: BTreeSet::new() }))
 }
 
 /// Returns stageTimestamp − requestReceivedTimestamp of every event, in microseconds.
