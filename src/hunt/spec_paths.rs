@@ -85,9 +85,7 @@ pub fn danger_columns() -> Vec<&'static str> {
 /// Everything in a request's bodies that reaches out of the pod, one phrase each.
 pub fn dangers(request: &Request) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    let set = |paths: &[&str]| {
-        paths.iter().any(|path| request.all(path).contains(&"true"))
-    };
+    let set = |paths: &[&str]| paths.iter().any(|path| request.all(path).contains(&"true"));
     for (name, paths) in
         [("hostPID", &HOST_PID), ("hostIPC", &HOST_IPC), ("hostNetwork", &HOST_NETWORK)]
     {
