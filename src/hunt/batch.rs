@@ -3,6 +3,7 @@
 
 mod correlations;
 mod followers;
+mod groups;
 mod novelty;
 mod platform;
 mod selection;
@@ -16,6 +17,7 @@ use crate::event::time::TimeRange;
 use crate::hunt::allow_list::AllowList;
 use crate::hunt::confidence::Confidence;
 use crate::hunt::error::HuntError;
+use crate::hunt::facts::Facts;
 use crate::hunt::finding::Card;
 use crate::hunt::finding::Finding;
 use crate::hunt::finding::Group;
@@ -24,7 +26,6 @@ use crate::hunt::finding::HuntReport;
 use crate::hunt::hunts::HUNTS;
 use crate::hunt::hunts::HuntContext;
 use crate::hunt::requests::Call;
-use crate::hunt::requests::Facts;
 use crate::hunt::requests::Request;
 use crate::hunt::requests::collapse;
 use crate::hunt::requests::collection;

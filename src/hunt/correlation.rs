@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 
-use crate::hunt::requests::Texts;
+use crate::hunt::facts::Texts;
 use crate::sigma::rule::Correlation;
 use crate::sigma::rule::CorrelationKind;
 use crate::sigma::rule::Presence;

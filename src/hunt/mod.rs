@@ -8,6 +8,7 @@ pub mod confidence;
 pub mod correlation;
 pub mod coverage;
 pub mod error;
+pub mod facts;
 pub mod finding;
 pub mod hunts;
 pub mod investigate;

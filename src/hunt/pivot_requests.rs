@@ -58,8 +58,8 @@ pub const OUTCOME: Column = ("outcome", |_, r| r.outcome.name().into());
 pub const PEER: Column = ("peer", |_, r| r.get("peer").into());
 /// Earlier addresses: what the client, or a proxy, claims.
 pub const CLAIMED: Column = ("claimed_ips", |_, r| match r.claimed() {
-    [] => Cell::Empty,
-    claimed => Cell::List(claimed.to_vec()),
+    claimed if claimed.is_empty() => Cell::Empty,
+    claimed => Cell::List(claimed.into_iter().map(str::to_owned).collect()),
 });
 /// Whom the peer stood for at that moment.
 pub const OWNER: Column = ("peer_is", |context, r| context.owner(r).into());
@@ -100,7 +100,7 @@ impl PivotContext<'_> {
     }
 
     /// Asks for requests to be summed up: many more than are listed, so that first and last, counts
-    /// and judgements do not end where the list does.
+    /// and judgements do not end where the list does; only the `wanted` columns are read.
     ///
     /// # Errors
     /// When the evidence cannot be read.
@@ -108,19 +108,28 @@ impl PivotContext<'_> {
         &self,
         answer: &mut Answer,
         question: &QueryAst,
-        extra: &[&'static str],
+        wanted: &[&'static str],
     ) -> Result<Vec<Request>, HuntError> {
         let limit = match self.options.limit {
             0 => 0,
             limit => limit.max(SUMMED),
         };
         let options = PivotOptions { limit, ..self.options };
-        PivotContext { options, ..*self }.requests(answer, question, extra)
+        PivotContext { options, ..*self }.asked(answer, question, wanted)
     }
 
-    /// The first of `requests`, as many as are to be listed, and a remark where there are more.
-    pub fn listed<'r, T>(&self, answer: &mut Answer, requests: &'r [T]) -> &'r [T] {
-        match requests.get(..self.options.limit) {
+    /// The first of `requests`, as many as are to be listed, with all their columns and `extra`,
+    /// and a remark where there are more.
+    ///
+    /// # Errors
+    /// When the evidence cannot be read.
+    pub fn listed(
+        &self,
+        answer: &mut Answer,
+        requests: &[&Request],
+        extra: &[&'static str],
+    ) -> Result<Vec<Request>, HuntError> {
+        let listed = match requests.get(..self.options.limit) {
             Some(first) if self.options.limit > 0 && first.len() < requests.len() => {
                 answer.notes.push(format!(
                     "only the first {} of {} requests are listed (--limit)",
@@ -130,7 +139,9 @@ impl PivotContext<'_> {
                 first
             }
             _ => requests,
-        }
+        };
+        let columns = [request::COLUMNS, extra].concat();
+        Ok(request::with_columns(self.evidence, listed.iter().copied(), &columns)?)
     }
 
     /// Asks for requests in the time asked about, and notes in `answer` what was left out.
@@ -143,6 +154,15 @@ impl PivotContext<'_> {
         question: &QueryAst,
         extra: &[&'static str],
     ) -> Result<Vec<Request>, HuntError> {
+        self.asked(answer, question, &[request::COLUMNS, extra].concat())
+    }
+
+    fn asked(
+        &self,
+        answer: &mut Answer,
+        question: &QueryAst,
+        columns: &[&'static str],
+    ) -> Result<Vec<Request>, HuntError> {
         // A request has two stages at most where RequestReceived is omitted, which all do.
         let options = SearchOptions {
             range: self.range,
@@ -151,7 +171,7 @@ impl PivotContext<'_> {
         };
         let kept = self.without_platform(answer, question)?;
         let Requests { mut list, total_events, read_events, notes } =
-            request::ask(self.evidence, &kept, &options, extra)?;
+            request::ask_columns(self.evidence, &kept, &options, columns)?;
         let limit = if self.options.limit == 0 { usize::MAX } else { self.options.limit };
         if (read_events as u64) < total_events || list.len() > limit {
             list.truncate(limit);

@@ -1,303 +1,26 @@
 //! Requests instead of events: stages of one request are one, pages of one list are one, and what
 //! the collector of the evidence did is labelled.
 
-use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 
-use crate::event::field::CREDENTIAL_ID;
-use crate::event::field::DECISION;
 use crate::event::field::Field;
 use crate::event::place::Place;
 use crate::event::time::Timestamp;
+use crate::hunt::facts::Fact;
+use crate::hunt::facts::Facts;
 use crate::query::ast::Glob;
 use crate::query::ast::GlobPart;
 use crate::query::ast::QueryAst;
 use crate::query::ast::Test;
-use crate::search::codes::Codes;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
 use crate::search::evidence::Hit;
 
-/// A fact about an event that findings show or count by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fact {
-    /// auditID
-    AuditId,
-    /// stage
-    Stage,
-    /// verb
-    Verb,
-    /// user.username
-    User,
-    /// impersonatedUser.username
-    As,
-    /// sourceIPs
-    Addresses,
-    /// the last of sourceIPs
-    Peer,
-    /// userAgent
-    Agent,
-    /// objectRef.apiGroup
-    Group,
-    /// objectRef.resource
-    Resource,
-    /// objectRef.subresource
-    Sub,
-    /// namespace
-    Namespace,
-    /// name with its fallbacks
-    Name,
-    /// responseStatus.code
-    Code,
-    /// authorizer's decision
-    Decision,
-    /// credential id
-    Credential,
-    /// requestURI
-    Uri,
-}
-
-const N_FACTS: usize = 17;
-
-fn fact_fields() -> [Field; N_FACTS] {
-    [
-        Field::path("auditID"),
-        Field::path("stage"),
-        Field::path("verb"),
-        Field::path("user.username"),
-        Field::path("impersonatedUser.username"),
-        Field::path("sourceIPs"),
-        Field::Peer,
-        Field::path("userAgent"),
-        Field::path("objectRef.apiGroup"),
-        Field::path("objectRef.resource"),
-        Field::path("objectRef.subresource"),
-        Field::Namespace,
-        Field::Name,
-        Field::path("responseStatus.code"),
-        Field::path(DECISION),
-        Field::path(CREDENTIAL_ID),
-        Field::path("requestURI"),
-    ]
-}
-
 /// Pages of one list follow each other faster than this: the API server's continue tokens expire
 /// with etcd's compaction, five minutes by default.
 const LIST_SPAN: i64 = 5 * 60 * 1_000_000;
-
-/// Texts, each kept once.
-#[derive(Debug, Default)]
-pub struct Texts {
-    texts: Vec<String>,
-    numbers: HashMap<String, u32>,
-}
-
-impl Texts {
-    /// The number of a text; 0 is the empty one.
-    pub fn number(&mut self, text: &str) -> u32 {
-        if text.is_empty() {
-            return 0;
-        }
-        if let Some(number) = self.numbers.get(text) {
-            return *number;
-        }
-        let number = u32::try_from(self.texts.len() + 1).unwrap_or(u32::MAX);
-        self.texts.push(text.to_owned());
-        self.numbers.insert(text.to_owned(), number);
-        number
-    }
-
-    /// The text of a number.
-    pub fn text(&self, number: u32) -> &str {
-        (number as usize)
-            .checked_sub(1)
-            .and_then(|at| self.texts.get(at))
-            .map_or("", String::as_str)
-    }
-}
-
-/// Values of one field; those of an event are kept by its number.
-#[derive(Debug)]
-struct Column {
-    field: Field,
-    /// For each event one more than the number of its first text; 0 where it was not asked about.
-    first: Table,
-    /// The further values of the events that have several.
-    more: HashMap<EventId, Vec<u32>>,
-}
-
-/// One number per event, 0 where none was put.
-///
-/// The lower halves of the ids of one upper half are dense, and the upper halves are few (see
-/// [`EventId`]), so that a list of lists is faster and smaller than a map; other ids are kept in
-/// one.
-#[derive(Debug, Default)]
-pub struct Table {
-    parts: Vec<Vec<u32>>,
-    far: HashMap<EventId, u32>,
-}
-
-/// Upper halves below this are places in a list.
-const PARTS: usize = 1 << 20;
-/// Lower halves below this are places in a list.
-const PLACES: usize = 1 << 27;
-
-fn place(id: EventId) -> Option<(usize, usize)> {
-    let place = ((id.0 >> 32) as usize, id.0 as u32 as usize);
-    (place.0 < PARTS && place.1 < PLACES).then_some(place)
-}
-
-impl Table {
-    /// The number of an event.
-    pub fn get(&self, id: EventId) -> u32 {
-        let found = match place(id) {
-            Some((part, at)) => self.parts.get(part).and_then(|part| part.get(at)),
-            None => self.far.get(&id),
-        };
-        found.copied().unwrap_or(0)
-    }
-
-    /// Sets the number of an event.
-    pub fn put(&mut self, id: EventId, number: u32) {
-        let Some((part, at)) = place(id) else {
-            self.far.insert(id, number);
-            return;
-        };
-        if self.parts.len() <= part {
-            self.parts.resize_with(part + 1, Vec::new);
-        }
-        let Some(part) = self.parts.get_mut(part) else { return };
-        if part.len() <= at {
-            part.resize((at + 1).max(part.len() * 2), 0);
-        }
-        if let Some(slot) = part.get_mut(at) {
-            *slot = number;
-        }
-    }
-}
-
-/// What is known about the events that some hunt matched: of each only what was asked for.
-#[derive(Debug)]
-pub struct Facts {
-    columns: Vec<Column>,
-    texts: Texts,
-}
-
-impl Default for Facts {
-    fn default() -> Facts {
-        let mut facts = Facts { columns: Vec::new(), texts: Texts::default() };
-        for field in fact_fields() {
-            facts.slot(&field);
-        }
-        facts
-    }
-}
-
-impl Facts {
-    /// The place of a field; of a [`Fact`] it is its number.
-    pub fn slot(&mut self, field: &Field) -> usize {
-        if let Some(at) = self.columns.iter().position(|column| column.field == *field) {
-            return at;
-        }
-        self.columns.push(Column {
-            field: field.clone(),
-            first: Table::default(),
-            more: HashMap::new(),
-        });
-        self.columns.len() - 1
-    }
-
-    /// Reads all that findings show of events.
-    ///
-    /// # Errors
-    /// When the evidence cannot be read.
-    pub fn load(&mut self, evidence: &dyn Evidence, ids: &[EventId]) -> Result<(), SearchError> {
-        let all: Vec<usize> = (0..N_FACTS).collect();
-        self.load_some(evidence, ids, &all)
-    }
-
-    /// Reads what is not known yet of some fields of events.
-    ///
-    /// # Errors
-    /// When the evidence cannot be read.
-    pub fn load_some(
-        &mut self,
-        evidence: &dyn Evidence,
-        ids: &[EventId],
-        slots: &[usize],
-    ) -> Result<(), SearchError> {
-        let mut open: BTreeMap<Vec<EventId>, Vec<usize>> = BTreeMap::new();
-        for slot in slots {
-            let Some(column) = self.columns.get(*slot) else { continue };
-            let mut missing: Vec<EventId> =
-                ids.iter().copied().filter(|id| column.first.get(*id) == 0).collect();
-            missing.sort_unstable();
-            missing.dedup();
-            if !missing.is_empty() {
-                open.entry(missing).or_default().push(*slot);
-            }
-        }
-        for (ids, slots) in open {
-            let fields: Vec<Field> = slots
-                .iter()
-                .filter_map(|slot| self.columns.get(*slot))
-                .map(|column| column.field.clone())
-                .collect();
-            for (slot, codes) in slots.into_iter().zip(evidence.codes(&ids, &fields)?) {
-                self.keep(slot, &ids, &codes);
-            }
-        }
-        Ok(())
-    }
-
-    fn keep(&mut self, slot: usize, ids: &[EventId], codes: &Codes) {
-        let numbers: Vec<u32> = codes.texts.iter().map(|text| self.texts.number(text)).collect();
-        let number = |code: u32| {
-            let at = (code as usize).checked_sub(1);
-            at.and_then(|at| numbers.get(at)).copied().unwrap_or(0)
-        };
-        let Some(column) = self.columns.get_mut(slot) else { return };
-        for (id, first) in ids.iter().zip(&codes.first) {
-            column.first.put(*id, number(*first) + 1);
-        }
-        for (at, more) in &codes.more {
-            if let Some(id) = ids.get(*at) {
-                column.more.insert(*id, more.iter().map(|code| number(*code)).collect());
-            }
-        }
-    }
-
-    /// The first value of a fact, empty where the event has none.
-    pub fn text(&self, id: EventId, fact: Fact) -> &str {
-        self.texts.text(self.number(id, fact))
-    }
-
-    /// All values of a field that are not empty, as numbers of texts.
-    pub fn numbers(&self, id: EventId, slot: usize) -> impl Iterator<Item = u32> + '_ {
-        let column = self.columns.get(slot);
-        let first = column.map_or(0, |column| column.first.get(id)).saturating_sub(1);
-        let more = column.filter(|column| !column.more.is_empty());
-        let more = more.and_then(|column| column.more.get(&id)).into_iter().flatten().copied();
-        std::iter::once(first).chain(more).filter(|number| *number != 0)
-    }
-
-    /// The number of a text that is made of others.
-    pub fn number_of(&mut self, text: &str) -> u32 {
-        self.texts.number(text)
-    }
-
-    /// The texts behind the numbers.
-    pub fn texts(&self) -> &Texts {
-        &self.texts
-    }
-
-    fn number(&self, id: EventId, fact: Fact) -> u32 {
-        let column = self.columns.get(fact as usize);
-        column.map_or(0, |column| column.first.get(id)).saturating_sub(1)
-    }
-}
 
 /// One request, by the best of its stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -493,7 +216,7 @@ impl Request {
             as_user: text(Fact::As),
             addresses: facts
                 .numbers(call.event, Fact::Addresses as usize)
-                .map(|number| facts.texts.text(number).to_owned())
+                .map(|number| facts.texts().text(number).to_owned())
                 .collect(),
             agent: text(Fact::Agent),
             group: text(Fact::Group),

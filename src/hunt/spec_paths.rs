@@ -85,9 +85,7 @@ pub fn danger_columns() -> Vec<&'static str> {
 /// Everything in a request's bodies that reaches out of the pod, one phrase each.
 pub fn dangers(request: &Request) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    let set = |paths: &[&str]| {
-        paths.iter().any(|path| request.all(path).iter().any(|value| value == "true"))
-    };
+    let set = |paths: &[&str]| paths.iter().any(|path| request.all(path).contains(&"true"));
     for (name, paths) in
         [("hostPID", &HOST_PID), ("hostIPC", &HOST_IPC), ("hostNetwork", &HOST_NETWORK)]
     {
@@ -122,8 +120,8 @@ pub fn images(request: &Request) -> Vec<String> {
 pub fn values(request: &Request, columns: &[&str]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for value in columns.iter().flat_map(|column| request.all(column)) {
-        if !found.contains(value) {
-            found.push(value.clone());
+        if !found.iter().any(|known| known == value) {
+            found.push(value.to_owned());
         }
     }
     found

@@ -4,19 +4,23 @@
 //! down once more under the same auditID, with the front proxy as the peer, so actor and address
 //! come from the front server (kubernetes/community#625).
 
-use std::collections::HashMap;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
+use crate::event::field::Field;
 use crate::event::time::Timestamp;
 use crate::ledger::network::parse_address;
-use crate::ledger::table::Line;
-use crate::ledger::table::Table;
+use crate::ledger::table::field;
 use crate::ledger::usage::is_aggregated;
 use crate::query::ast::QueryAst;
+use crate::search::codes::Codes;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
-use crate::search::evidence::Row;
+use crate::search::evidence::Hit;
 use crate::search::evidence::SearchOptions;
 
 /// How a request ended.
@@ -63,11 +67,74 @@ pub struct Request {
     pub actor_uncertain: bool,
     /// How many servers wrote it down.
     pub servers: usize,
-    columns: Arc<HashMap<&'static str, usize>>,
-    values: Row,
+    columns: Arc<Columns>,
+    /// Events that values are taken from: of the first that has any.
+    lines: Vec<u32>,
 }
 
-/// Columns that every request has.
+/// Values of events, the texts apart: of thousands of requests few are looked at.
+#[derive(Debug, Default)]
+struct Columns {
+    at: HashMap<&'static str, usize>,
+    codes: Vec<Codes>,
+    ids: Vec<EventId>,
+}
+
+impl Columns {
+    fn ask(
+        evidence: &dyn Evidence,
+        ids: Vec<EventId>,
+        names: &[&'static str],
+    ) -> Result<Columns, SearchError> {
+        let fields: Vec<Field> = names.iter().map(|name| field(name)).collect();
+        let codes = evidence.codes(&ids, &fields)?;
+        let at = names.iter().enumerate().map(|(at, name)| (*name, at)).collect();
+        Ok(Columns { at, codes, ids })
+    }
+
+    /// First value of an event.
+    fn first(&self, column: usize, line: u32) -> Option<&str> {
+        let codes = self.codes.get(column)?;
+        match codes.first.get(line as usize) {
+            None | Some(0) => None,
+            Some(number) => Some(codes.text(*number)),
+        }
+    }
+
+    fn column(&self, name: &str) -> Option<usize> {
+        let at = self.at.get(name).copied();
+        debug_assert!(at.is_some(), "{name} was not asked for");
+        at
+    }
+
+    fn id(&self, line: u32) -> EventId {
+        self.ids.get(line as usize).copied().unwrap_or(EventId(0))
+    }
+}
+
+/// Columns by which events are joined into requests; every request has them.
+const JOINED: [&str; 12] = [
+    "id",
+    "cluster",
+    "log",
+    "requestReceivedTimestamp",
+    "user",
+    "verb",
+    "requestURI",
+    "stage",
+    "stageTimestamp",
+    "code",
+    "ip",
+    "peer",
+];
+/// Places in [`JOINED`]: of the id, of what else must be equal, and of what a stage tells.
+const ID: usize = 0;
+const EQUAL: std::ops::Range<usize> = 1..7;
+const LOG: usize = 2;
+const STAGE: usize = 7;
+const STAGE_TIME: usize = 8;
+
+/// Columns that every request has unless only some were asked for.
 pub const COLUMNS: &[&str] = &[
     "id",
     "stage",
@@ -97,7 +164,8 @@ pub const COLUMNS: &[&str] = &[
 impl Request {
     /// First value of a column.
     pub fn get(&self, column: &str) -> Option<&str> {
-        self.all(column).first().map(String::as_str)
+        let column = self.columns.column(column)?;
+        self.lines.iter().find_map(|line| self.columns.first(column, *line))
     }
 
     /// First value of the first column that has one.
@@ -106,8 +174,15 @@ impl Request {
     }
 
     /// All values of a column.
-    pub fn all(&self, column: &str) -> &[String] {
-        self.columns.get(column).and_then(|at| self.values.get(*at)).map_or(&[], Vec::as_slice)
+    pub fn all(&self, column: &str) -> Vec<&str> {
+        let codes = self.columns.column(column).and_then(|at| self.columns.codes.get(at));
+        let Some(codes) = codes else { return Vec::new() };
+        let has = |line: &&u32| codes.first.get(**line as usize).is_some_and(|first| *first != 0);
+        let line = self.lines.iter().find(has);
+        line.into_iter()
+            .flat_map(|line| codes.of(*line as usize))
+            .map(|number| codes.text(number))
+            .collect()
     }
 
     /// Status code.
@@ -136,9 +211,10 @@ impl Request {
     }
 
     /// Addresses before the last one, which the client may have made up.
-    pub fn claimed(&self) -> &[String] {
-        let ips = self.all("ip");
-        ips.split_last().map_or(&[], |(_, before)| before)
+    pub fn claimed(&self) -> Vec<&str> {
+        let mut ips = self.all("ip");
+        ips.pop();
+        ips
     }
 }
 
@@ -166,81 +242,137 @@ pub fn ask(
     extra: &[&'static str],
 ) -> Result<Requests, SearchError> {
     let mut columns: Vec<&'static str> = COLUMNS.to_vec();
-    columns.extend(extra.iter().filter(|column| !COLUMNS.contains(column)));
-    let table = Table::ask(evidence, question, options, &columns)?;
+    columns.extend(extra);
+    ask_columns(evidence, question, options, &columns)
+}
+
+/// The same, of which only these columns are wanted, beside those by which events are joined.
+///
+/// # Errors
+/// When the evidence cannot be read.
+pub fn ask_columns(
+    evidence: &dyn Evidence,
+    question: &QueryAst,
+    options: &SearchOptions,
+    wanted: &[&'static str],
+) -> Result<Requests, SearchError> {
+    let found = evidence.search(question, options)?;
+    let ids: Vec<EventId> = found.hits.iter().map(|hit| hit.id).collect();
+    let columns = Arc::new(Columns::ask(evidence, ids, &with_joined(wanted))?);
     Ok(Requests {
-        total_events: table.total,
-        read_events: table.len(),
-        notes: table.notes.clone(),
-        list: join(&table, &columns),
+        total_events: found.total,
+        read_events: found.hits.len(),
+        notes: found.notes,
+        list: join(&found.hits, &columns),
     })
 }
 
-type Key<'t> = (&'t str, &'t str, &'t str, &'t str, &'t str, &'t str, &'t str);
+/// The same requests with these columns as well.
+///
+/// # Errors
+/// When the evidence cannot be read.
+pub fn with_columns<'r>(
+    evidence: &dyn Evidence,
+    requests: impl IntoIterator<Item = &'r Request>,
+    wanted: &[&'static str],
+) -> Result<Vec<Request>, SearchError> {
+    let mut ids: Vec<EventId> = Vec::new();
+    let mut list: Vec<Request> = Vec::new();
+    for request in requests {
+        let first = ids.len() as u32;
+        ids.extend(request.lines.iter().map(|line| request.columns.id(*line)));
+        list.push(Request { lines: (first..ids.len() as u32).collect(), ..request.clone() });
+    }
+    let columns = Arc::new(Columns::ask(evidence, ids, &with_joined(wanted))?);
+    for request in &mut list {
+        request.columns = Arc::clone(&columns);
+    }
+    Ok(list)
+}
 
-fn join(table: &Table, columns: &[&'static str]) -> Vec<Request> {
-    let columns: Arc<HashMap<&'static str, usize>> =
-        Arc::new(columns.iter().enumerate().map(|(at, name)| (*name, at)).collect());
-    let mut by_key: HashMap<Key<'_>, usize> = HashMap::new();
-    let mut requests: Vec<Request> = Vec::new();
-    for line in table.lines() {
-        let text = |column: &str| line.get(column).unwrap_or_default();
-        let key: Key<'_> = (
-            text("cluster"),
-            text("log"),
-            text("id"),
-            text("requestReceivedTimestamp"),
-            text("user"),
-            text("verb"),
-            text("requestURI"),
-        );
-        // Without an id nothing says that two events are one request.
-        let known = if key.2.is_empty() { None } else { by_key.get(&key).copied() };
-        match known.and_then(|at| requests.get_mut(at)) {
-            Some(request) => add_stage(request, &line),
-            None => {
-                if !key.2.is_empty() {
-                    by_key.insert(key, requests.len());
-                }
-                requests.push(start(&line, &columns));
-            }
+fn with_joined(wanted: &[&'static str]) -> Vec<&'static str> {
+    let mut all = JOINED.to_vec();
+    for column in wanted {
+        if !all.contains(column) {
+            all.push(column);
         }
     }
+    all
+}
+
+/// What makes two events stages of one request.
+struct Key<'c> {
+    columns: &'c Columns,
+    line: u32,
+    id: &'c str,
+}
+
+impl Hash for Key<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
+}
+
+impl PartialEq for Key<'_> {
+    fn eq(&self, other: &Key<'_>) -> bool {
+        let text = |column, line| self.columns.first(column, line).unwrap_or_default();
+        self.id == other.id
+            && EQUAL.into_iter().all(|column| text(column, self.line) == text(column, other.line))
+    }
+}
+
+impl Eq for Key<'_> {}
+
+fn join(hits: &[Hit], columns: &Arc<Columns>) -> Vec<Request> {
+    let mut by_key: HashMap<Key<'_>, usize> = HashMap::with_capacity(hits.len());
+    let mut requests: Vec<Request> = Vec::with_capacity(hits.len());
+    for (line, hit) in (0_u32..).zip(hits) {
+        // Without an id nothing says that two events are one request.
+        let id = columns.first(ID, line).filter(|id| !id.is_empty());
+        if let Some(id) = id {
+            let key = Key { columns, line, id };
+            let at = *by_key.entry(key).or_insert(requests.len());
+            if let Some(request) = requests.get_mut(at) {
+                add_stage(request, line);
+                continue;
+            }
+        }
+        requests.push(start(hit, line, columns));
+    }
+    drop(by_key);
     join_servers(requests)
 }
 
-fn start(line: &Line<'_>, columns: &Arc<HashMap<&'static str, usize>>) -> Request {
+fn start(hit: &Hit, line: u32, columns: &Arc<Columns>) -> Request {
     let mut request = Request {
-        events: Vec::new(),
-        time: line.time(),
-        stages: Vec::new(),
+        events: Vec::with_capacity(1),
+        time: hit.time,
+        stages: Vec::with_capacity(1),
         end: None,
         outcome: Outcome::Unfinished,
-        actor_uncertain: is_aggregated(line.get("log")),
+        actor_uncertain: is_aggregated(columns.first(LOG, line)),
         servers: 1,
         columns: Arc::clone(columns),
-        values: line.values().clone(),
+        lines: vec![line],
     };
     add_stage(&mut request, line);
     request
 }
 
-fn add_stage(request: &mut Request, line: &Line<'_>) {
-    let stage = line.get("stage").unwrap_or_default();
+fn add_stage(request: &mut Request, line: u32) {
+    let columns = Arc::clone(&request.columns);
+    let stage = columns.first(STAGE, line).unwrap_or_default();
     let last = matches!(stage, "ResponseComplete" | "Panic");
     let had_last = request.stages.iter().any(|s| s == "ResponseComplete" || s == "Panic");
     if last && !had_last {
         // The last stage says most; what only earlier stages hold is kept.
-        let before = std::mem::replace(&mut request.values, line.values().clone());
-        for (value, before) in request.values.iter_mut().zip(before) {
-            if value.is_empty() {
-                *value = before;
-            }
+        if request.lines.first() != Some(&line) {
+            request.lines.insert(0, line);
         }
-        request.events.insert(0, line.id());
-        request.end = line.get("stageTimestamp").and_then(Timestamp::parse);
+        request.events.insert(0, columns.id(line));
+        request.end = columns.first(STAGE_TIME, line).and_then(Timestamp::parse);
     } else {
-        request.events.push(line.id());
+        request.events.push(columns.id(line));
     }
     if !request.stages.iter().any(|known| known == stage) {
         request.stages.push(stage.to_owned());
@@ -258,15 +390,19 @@ fn add_stage(request: &mut Request, line: &Line<'_>) {
 
 /// Joins what an aggregated server wrote down about a request with the front server's record.
 fn join_servers(requests: Vec<Request>) -> Vec<Request> {
-    let mut by_id: HashMap<(String, String), Vec<usize>> = HashMap::new();
+    let mut first_of: HashMap<(&str, &str), usize> = HashMap::with_capacity(requests.len());
+    let mut groups: HashMap<usize, Vec<usize>> = HashMap::new();
     for (at, request) in requests.iter().enumerate() {
         if let Some(id) = request.get("id") {
-            let key = (request.cluster().to_owned(), id.to_owned());
-            by_id.entry(key).or_default().push(at);
+            let first = *first_of.entry((request.cluster(), id)).or_insert(at);
+            if first != at {
+                groups.entry(first).or_insert_with(|| vec![first]).push(at);
+            }
         }
     }
+    drop(first_of);
     let mut front_of: HashMap<usize, usize> = HashMap::new();
-    for group in by_id.into_values().filter(|group| group.len() > 1) {
+    for group in groups.into_values() {
         for &copy in &group {
             let front = group.iter().copied().find(|&front| {
                 front != copy
@@ -281,6 +417,9 @@ fn join_servers(requests: Vec<Request>) -> Vec<Request> {
             }
         }
     }
+    if front_of.is_empty() {
+        return requests;
+    }
     let mut joined: Vec<Option<Request>> = requests.into_iter().map(Some).collect();
     let mut copies: Vec<(usize, usize)> = front_of.into_iter().collect();
     copies.sort_unstable();
@@ -289,11 +428,7 @@ fn join_servers(requests: Vec<Request>) -> Vec<Request> {
         if let Some(Some(front)) = joined.get_mut(front) {
             front.events.extend(copy.events);
             front.servers += 1;
-            for (value, other) in front.values.iter_mut().zip(copy.values) {
-                if value.is_empty() {
-                    *value = other;
-                }
-            }
+            front.lines.extend(copy.lines);
         }
     }
     joined.into_iter().flatten().collect()

@@ -15,6 +15,7 @@ use crate::event::time::Timestamp;
 use crate::query::ast::QueryAst;
 use crate::search::codes::Codes;
 use crate::search::error::SearchError;
+use crate::search::first_by_peer::WantedPeer;
 
 /// One event of one body of evidence; only the [`Evidence`] that gave it out can read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -181,6 +182,41 @@ pub trait Evidence: Sync {
             }
         }
         Ok(lists.into_iter().map(Codes::of_lists).collect())
+    }
+
+    /// Returns for each of `wanted` the first event that matches, is caused by this peer and lies
+    /// in this time.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    fn first_by_peer(
+        &self,
+        question: &QueryAst,
+        wanted: &[WantedPeer],
+    ) -> Result<Vec<Option<Hit>>, SearchError> {
+        let first = |one: &WantedPeer| {
+            let peer = QueryAst::equals(Field::Peer, &one.peer);
+            let question = QueryAst::all_of(vec![peer, question.clone()]);
+            let range = one.range;
+            let options =
+                SearchOptions { range, limit: 1, count_all: false, ..SearchOptions::default() };
+            Ok(self.search(&question, &options)?.hits.into_iter().next())
+        };
+        wanted.par_iter().map(first).collect()
+    }
+
+    /// Answers [`Self::top`] of one field for many questions at once, in their order.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    fn top_all(
+        &self,
+        questions: &[QueryAst],
+        range: TimeRange,
+        field: &Field,
+    ) -> Result<Vec<Vec<FacetRow>>, SearchError> {
+        let fields = std::slice::from_ref(field);
+        questions.iter().map(|question| self.top(question, range, fields, None, 1)).collect()
     }
 
     /// Counts the events whose auditID conflicts with that of another.

@@ -35,6 +35,8 @@ use crate::search::evidence::Row;
 use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
 use crate::search::evidence::StoredEvent;
+use crate::search::first_by_peer::WantedPeer;
+use crate::search::first_by_peer::Wishes;
 use crate::search::pack_counts::PackCounts;
 use crate::search::pack_counts::Seed;
 use crate::search::pack_counts::merge_counts;
@@ -50,6 +52,7 @@ use crate::search::pack_evidence::stored;
 use crate::search::pack_top::NumberTop;
 use crate::search::pack_top::TopRow;
 use crate::search::pack_top::by_numbers;
+use crate::search::pack_top::merge_all;
 use crate::search::pack_top::merge_numbers;
 use crate::search::pack_top::top_of_pack;
 use crate::search::pack_values::codes as pack_codes;
@@ -655,6 +658,86 @@ impl Evidence for Searcher {
         Ok(all)
     }
 
+    fn first_by_peer(
+        &self,
+        question: &QueryAst,
+        wanted: &[WantedPeer],
+    ) -> Result<Vec<Option<Hit>>, SearchError> {
+        let mut first: Vec<Vec<Candidate>> = vec![Vec::new(); wanted.len()];
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wishes = Wishes::new(wanted);
+        // Every wish has a time of its own; what is asked beside it is kept with the packs.
+        let ready = self.question(question, TimeRange::ALL)?;
+        let answers = self.ask(&self.packs_of(wishes.span()), &ready, |number, scope, bits| {
+            Ok((number as u32, wishes.of_pack(scope, &bits, self.zone)?))
+        })?;
+        for (pack, found) in answers {
+            for (known, own) in first.iter_mut().zip(found) {
+                let Some((time, events)) = own else { continue };
+                if known.first().is_some_and(|known| known.time > time) {
+                    known.clear();
+                }
+                if known.first().is_none_or(|known| known.time == time) {
+                    known.extend(events.iter().map(|event| Candidate {
+                        time,
+                        pack,
+                        event: *event as u32,
+                    }));
+                }
+            }
+        }
+        let options = SearchOptions { limit: 1, ..SearchOptions::default() };
+        let one = |found| Ok(self.order(found, &options)?.into_iter().next());
+        first.into_iter().map(one).collect()
+    }
+
+    fn top_all(
+        &self,
+        questions: &[QueryAst],
+        range: TimeRange,
+        field: &Field,
+    ) -> Result<Vec<Vec<FacetRow>>, SearchError> {
+        let fields = std::slice::from_ref(field);
+        self.know_conflicts(questions, fields)?;
+        let packs = self.packs_of(range);
+        self.trim(&packs);
+        let mut sharing = Sharing::default();
+        let ready: Vec<Question> = questions
+            .iter()
+            .map(|ast| Question::of_batch(ast, range, self.zone, &mut sharing))
+            .collect::<Result<_, _>>()
+            .map_err(|error| SearchError::Question(error.to_string()))?;
+        let sets = PatternSets::of(&ready);
+        let tops: Vec<Option<Vec<NumberTop>>> = packs
+            .par_iter()
+            .map(|number| {
+                let scope = self.pack(*number)?;
+                let mut shared = BatchOfPack::new(&sets);
+                let count = |question: &Question| {
+                    by_numbers(scope, &matching_shared(scope, question, &mut shared)?, field)
+                };
+                ready
+                    .iter()
+                    .map(count)
+                    .collect::<Result<_, _>>()
+                    .map_err(|damage| self.damaged(*number, &damage))
+            })
+            .collect::<Result<_, SearchError>>()?;
+        let merged = tops
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .and_then(|tops| merge_all(&tops, questions.len()));
+        match merged {
+            Some(merged) => Ok(merged),
+            None => questions
+                .iter()
+                .map(|question| self.top(question, range, fields, None, 1))
+                .collect(),
+        }
+    }
+
     fn source_name(&self, source: SourceId) -> String {
         self.index.sources.get(source.0 as usize).cloned().unwrap_or_default()
     }
@@ -733,7 +816,7 @@ impl Evidence for Searcher {
         let answers = self.ask(&self.packs_of(range), &ready, |_, scope, bits| {
             top_of_pack(scope, &bits, fields, distinct, self.zone)
         })?;
-        let mut all: HashMap<Vec<Option<String>>, TopRow> = HashMap::new();
+        let mut all: hashbrown::HashMap<Vec<Option<String>>, TopRow> = hashbrown::HashMap::new();
         for (values, row) in answers.into_iter().flatten() {
             all.entry(values).or_default().add(row);
         }

@@ -8,6 +8,7 @@ pub mod conflict;
 pub mod error;
 pub mod evidence;
 pub mod facet;
+pub mod first_by_peer;
 pub mod indexed;
 pub mod pack_counts;
 pub mod pack_eval;

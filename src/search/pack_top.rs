@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::event::field::Field;
 use crate::event::field::Reading;
 use crate::event::json::decode;
@@ -63,7 +66,7 @@ impl TopRow {
 }
 
 /// Counts of one pack by combination of values.
-pub type Top = HashMap<Vec<Option<String>>, TopRow>;
+pub type Top = hashbrown::HashMap<Vec<Option<String>>, TopRow>;
 
 /// Counts the matching events of a pack.
 ///
@@ -144,25 +147,31 @@ fn by_combinations(
         let Some(ids) = origin.ids_in(pack, &events)? else { return Ok(None) };
         columns.push((origin, ids));
     }
-    let times = pack.times()?;
-    let mut by_ids: HashMap<Vec<u32>, TopRow> = HashMap::new();
-    let mut ids: Vec<u32> = Vec::with_capacity(fields.len());
-    for (at, event) in events.iter().enumerate() {
-        ids.clear();
-        ids.extend(columns.iter().map(|(_, ids)| ids.get(at).copied().unwrap_or_default()));
-        let time = times.get(*event).copied().unwrap_or(NO_TIME);
-        match by_ids.get_mut(ids.as_slice()) {
-            Some(row) => row.count(time),
-            None => by_ids.entry(ids.clone()).or_default().count(time),
-        }
-    }
     let texts =
         columns.iter().map(|(origin, _)| origin.texts(pack)).collect::<Result<Vec<_>, _>>()?;
-    let mut top = Top::new();
-    for (ids, row) in by_ids {
-        let values = texts.iter().zip(&ids).map(|(texts, id)| texts.text(*id));
+    // A combination is one number: of so many values of each field, this one.
+    let sizes: Vec<u64> = texts.iter().map(|texts| texts.len() as u64 + 1).collect();
+    if sizes.iter().try_fold(1_u64, |all, size| all.checked_mul(*size)).is_none() {
+        return Ok(None);
+    }
+    let times = pack.times()?;
+    let mut by_key: hashbrown::HashMap<u64, TopRow> = hashbrown::HashMap::new();
+    for (at, event) in events.iter().enumerate() {
+        let key = columns.iter().zip(&sizes).fold(0, |key, ((_, ids), size)| {
+            key * size + u64::from(ids.get(at).copied().unwrap_or_default()).min(size - 1)
+        });
+        let time = times.get(*event).copied().unwrap_or(NO_TIME);
+        by_key.entry(key).or_default().count(time);
+    }
+    let mut top = Top::with_capacity(by_key.len());
+    for (mut key, row) in by_key {
+        let mut values: Vec<Option<String>> = vec![None; texts.len()];
+        for ((value, texts), size) in values.iter_mut().zip(&texts).zip(&sizes).rev() {
+            *value = texts.text((key % size) as u32);
+            key /= size;
+        }
         // Two columns may hold the same text.
-        top.entry(values.collect()).or_default().add(row);
+        top.entry(values).or_default().add(row);
     }
     Ok(Some(top))
 }
@@ -296,6 +305,31 @@ pub fn by_numbers(
     let mut none = bits.clone();
     if let Some((section, column)) = column {
         let dict = pack.dict(section, column)?;
+        if bits.count() * 8 < dict.len() as u64 {
+            // A few events have few of the values.
+            let events: Vec<usize> = bits.iter().collect();
+            let mut pairs: Vec<(u32, usize)> = Vec::with_capacity(events.len());
+            pack.occurrences_in(section, column, &events, |at, id| {
+                let event = events.get(at).copied().unwrap_or_default();
+                none.unset(event);
+                pairs.push((id, event));
+            })?;
+            pairs.sort_unstable();
+            // A value that stands twice in one event counts once.
+            pairs.dedup();
+            for same in pairs.chunk_by(|a, b| a.0 == b.0) {
+                let mut count = Count::NONE;
+                for (_, event) in same {
+                    count.add(times.get(*event).copied().unwrap_or(NO_TIME));
+                }
+                top.rows.extend(same.first().map(|(id, _)| (*id, count)));
+            }
+            for event in none.iter() {
+                top.none.add(times.get(event).copied().unwrap_or(NO_TIME));
+            }
+            top.dict = Some(dict);
+            return Ok(Some(top));
+        }
         let mut counts: Vec<(Count, usize)> = vec![(Count::NONE, usize::MAX); dict.len()];
         let mut count = |event: usize, id: u32| {
             none.unset(event);
@@ -337,32 +371,64 @@ pub fn by_numbers(
 /// Adds up the counts of packs; `None` where one value is spelt in two ways, which may stand in
 /// one event: that is counted the plain way.
 pub fn merge_numbers(tops: Vec<NumberTop>) -> Option<Vec<FacetRow>> {
-    let mut all: HashMap<Vec<u8>, Count> = HashMap::new();
-    let mut none = Count::NONE;
-    for top in &tops {
-        none.merge(&top.none);
-        let Some(dict) = &top.dict else { continue };
-        for (id, count) in &top.rows {
-            let value = dict.get(*id);
-            match all.get_mut(&*value) {
-                Some(sum) => sum.merge(count),
-                None => {
-                    all.insert(value.into_owned(), *count);
+    let packs: Vec<Vec<NumberTop>> = tops.into_iter().map(|top| vec![top]).collect();
+    merge_all(&packs, 1)?.pop()
+}
+
+/// The same for many questions, which every pack answered in the same order: what each value is
+/// named is found out once.
+pub fn merge_all(packs: &[Vec<NumberTop>], n_questions: usize) -> Option<Vec<Vec<FacetRow>>> {
+    let mut values: Vec<Vec<u8>> = Vec::new();
+    let mut table: HashTable<usize> = HashTable::new();
+    let mut sums: Vec<Vec<Count>> = vec![Vec::new(); n_questions];
+    let mut none = vec![Count::NONE; n_questions];
+    for tops in packs {
+        // The column is the same whichever question is answered.
+        let mut named: Vec<Option<usize>> = Vec::new();
+        for ((top, sums), none) in tops.iter().zip(&mut sums).zip(&mut none) {
+            none.merge(&top.none);
+            let Some(dict) = &top.dict else { continue };
+            named.resize(dict.len(), None);
+            for (id, count) in &top.rows {
+                let slot = named.get_mut(*id as usize)?;
+                let at = *slot.get_or_insert_with(|| {
+                    let value = dict.get(*id);
+                    let is = |at: &usize| values.get(*at).is_some_and(|known| **known == *value);
+                    let hash = xxh3_64(&value);
+                    match table.find(hash, is) {
+                        Some(at) => *at,
+                        None => {
+                            let at = values.len();
+                            let again = |at: &usize| values.get(*at).map_or(0, |v| xxh3_64(v));
+                            table.insert_unique(hash, at, again);
+                            values.push(value.into_owned());
+                            at
+                        }
+                    }
+                });
+                if sums.len() <= at {
+                    sums.resize(at + 1, Count::NONE);
                 }
+                sums.get_mut(at)?.merge(count);
             }
         }
     }
-    let mut seen: HashSet<String> = HashSet::with_capacity(all.len());
-    let mut rows = Vec::with_capacity(all.len() + 1);
-    for (value, count) in all {
-        let text = decode(&value, memchr::memchr(b'\\', &value).is_some()).into_owned();
-        if !seen.insert(text.clone()) {
-            return None;
+    let text = |value: &Vec<u8>| decode(value, memchr::memchr(b'\\', value).is_some()).into_owned();
+    let texts: Vec<String> = values.iter().map(text).collect();
+    // One value spelt in two ways may stand in one event: that is counted the plain way.
+    let mut seen: HashSet<&str> = HashSet::with_capacity(texts.len());
+    if !texts.iter().all(|text| seen.insert(text)) {
+        return None;
+    }
+    let rows = |(sums, none): (Vec<Count>, Count)| {
+        let some = sums.into_iter().zip(&texts).filter(|(count, _)| count.events > 0);
+        let mut rows: Vec<FacetRow> =
+            some.map(|(count, text)| count.into_facet(Some(text.clone()))).collect();
+        if none.events > 0 {
+            rows.push(none.into_facet(None));
         }
-        rows.push(count.into_facet(Some(text)));
-    }
-    if none.events > 0 {
-        rows.push(none.into_facet(None));
-    }
-    Some(rows)
+        rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.values.cmp(&b.values)));
+        rows
+    };
+    Some(sums.into_iter().zip(none).map(rows).collect())
 }

@@ -1,7 +1,5 @@
 //! Words anywhere in the events of one pack: keys and values are looked at once each.
 
-use std::collections::BTreeMap;
-
 use rayon::prelude::*;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
@@ -66,19 +64,20 @@ fn holding_values(
     needle: Option<&Regex>,
 ) -> Result<Vec<Holding>, Damage> {
     // Columns by the frame their dictionaries stand in, so that each is decompressed once.
-    let mut frames: BTreeMap<u32, Vec<(SectionId, u32)>> = BTreeMap::new();
+    let mut columns: Vec<(u32, SectionId, u32)> = Vec::new();
     for section in sections(pack) {
-        for (column, row) in pack.directory(section)?.rows.iter().enumerate() {
-            frames.entry(row.dict.0).or_default().push((section, column as u32));
-        }
+        let directory = pack.directory(section)?;
+        let rows = (0_u32..).zip(&directory.rows);
+        columns.extend(rows.map(|(column, row)| (row.dict.0, section, column)));
     }
-    let frames: Vec<(u32, Vec<(SectionId, u32)>)> = frames.into_iter().collect();
-    let found: Vec<Vec<Holding>> = frames
-        .par_iter()
-        .map(|(number, columns)| {
+    columns.sort_unstable();
+    let found: Vec<Vec<Holding>> = columns
+        .par_chunk_by(|a, b| a.0 == b.0)
+        .map(|columns| {
+            let Some((number, ..)) = columns.first() else { return Ok(Vec::new()) };
             let frame = pack.dict_frame(*number)?;
             let mut found = Vec::new();
-            for (section, column) in columns {
+            for (_, section, column) in columns {
                 found.extend(holding_column(pack, *section, *column, &frame, test, needle)?);
             }
             Ok(found)

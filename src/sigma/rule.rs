@@ -314,6 +314,17 @@ pub struct Correlation {
     pub flaws: Vec<Flaw>,
 }
 
+impl Correlation {
+    /// Says whether an instance has a match of every rule.
+    pub fn needs_all(&self) -> bool {
+        match self.kind {
+            CorrelationKind::TemporalOrdered => true,
+            CorrelationKind::Temporal => self.presence.is_none(),
+            _ => false,
+        }
+    }
+}
+
 /// A document that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusable {

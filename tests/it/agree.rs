@@ -17,10 +17,12 @@ use audithound::query::ast::QueryAst;
 use audithound::query::parse::ParseOptions;
 use audithound::query::parse::parse;
 use audithound::query::resolve::resolve;
+use audithound::search::evidence::EventId;
 use audithound::search::evidence::Evidence;
 use audithound::search::evidence::Hit;
 use audithound::search::evidence::SearchOptions;
 use audithound::search::evidence::SortOrder;
+use audithound::search::first_by_peer::WantedPeer;
 use audithound::search::indexed::Searcher;
 use audithound::search::indexed::open;
 use audithound::search::scan::MemoryEvidence;
@@ -310,12 +312,50 @@ pub fn compare_rows(index: &Searcher, plain: &MemoryEvidence) {
             |e: &dyn Evidence| e.top(&QueryAst::All, TimeRange::ALL, fields, None, 1).unwrap();
         assert_eq!(top(index), top(plain), "top {name}");
     }
+    compare_batches(index, plain, &theirs);
     let hour = 3_600_000_000;
     assert_eq!(
         index.histogram(&QueryAst::All, TimeRange::ALL, hour).unwrap(),
         plain.histogram(&QueryAst::All, TimeRange::ALL, hour).unwrap()
     );
     let _ = Zone::UTC;
+}
+
+/// What is asked of many at once is what is asked of each.
+fn compare_batches(index: &Searcher, plain: &MemoryEvidence, hits: &[Hit]) {
+    let questions: Vec<QueryAst> = ["verb:get", "NOT verb:get", "code:>=400", "*"]
+        .map(|text| parse(text, &ParseOptions::default()).unwrap())
+        .to_vec();
+    for name in ["user", "verb", "peer", "code", "ip"] {
+        let field = resolve(name).unwrap();
+        let top = |e: &dyn Evidence| e.top_all(&questions, TimeRange::ALL, &field).unwrap();
+        assert_eq!(top(index), top(plain), "{name}");
+    }
+    for fields in [["verb", "peer"], ["code", "cluster"], ["user", "verb"]] {
+        let fields = fields.map(|name| resolve(name).unwrap());
+        let top =
+            |e: &dyn Evidence| e.top(&QueryAst::All, TimeRange::ALL, &fields, None, 1).unwrap();
+        assert_eq!(top(index), top(plain), "{fields:?}");
+    }
+    let ids: Vec<EventId> = hits.iter().map(|hit| hit.id).collect();
+    let peers = plain.rows(&ids, &[Field::Peer]).unwrap();
+    let mut wanted: Vec<WantedPeer> = Vec::new();
+    for (hit, row) in hits.iter().zip(peers).step_by(3) {
+        for peer in row.into_iter().flatten() {
+            let until = hit.time.map(|time| Timestamp(time.0 + 600_000_000));
+            let spelt = format!("::ffff:{peer}");
+            wanted.push(WantedPeer { peer, range: TimeRange { since: hit.time, until } });
+            wanted.push(WantedPeer { peer: spelt, range: TimeRange { since: hit.time, until } });
+        }
+    }
+    wanted.retain(|one| one.range.since.is_some());
+    for question in &questions {
+        let first = |e: &dyn Evidence| -> Vec<_> {
+            let found = e.first_by_peer(question, &wanted).unwrap();
+            found.iter().map(|hit| places(e, hit.as_slice())).collect()
+        };
+        assert_eq!(first(index), first(plain), "{question}");
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::hunt::batch::Asked;
 use crate::hunt::batch::Run;
 use crate::hunt::batch::followers;
 use crate::hunt::batch::group_finding;
+use crate::hunt::batch::groups::Keys;
+use crate::hunt::batch::groups::Slots;
 use crate::hunt::batch::selection::Chosen;
 use crate::hunt::batch::selection::ChosenCorrelation;
 use crate::hunt::batch::selection::Selection;
@@ -18,20 +20,16 @@ use crate::hunt::correlation::Instance;
 use crate::hunt::correlation::Match;
 use crate::hunt::correlation::correlate;
 use crate::hunt::error::HuntError;
+use crate::hunt::facts::Table;
 use crate::hunt::finding::Group;
 use crate::hunt::finding::HuntReport;
 use crate::hunt::requests::Call;
-use crate::hunt::requests::Facts;
-use crate::hunt::requests::Table;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
 use crate::sigma::rule::Comparison;
 use crate::sigma::rule::Correlation;
 use crate::sigma::rule::CorrelationKind;
 use crate::sigma::rule::Window;
-
-/// Groups a match may belong to at most: several values in several fields multiply.
-const MAX_KEYS: usize = 64;
 
 /// Runs every correlation of the selection.
 pub fn run(
@@ -178,11 +176,12 @@ fn instances(
     sources: &[Source],
     report: &mut HuntReport,
 ) -> Result<(Vec<Call>, Vec<Instance>), SearchError> {
-    let needs_all = needs_all(correlation);
+    let needs_all = correlation.needs_all();
     if needs_all && sources.iter().any(|source| source.calls().next().is_none()) {
         return Ok((Vec::new(), Vec::new()));
     }
-    let slots = Slots::load(run, correlation, sources)?;
+    let ids: Vec<EventId> = sources.iter().flat_map(Source::calls).map(|c| c.event).collect();
+    let slots = Slots::load(run, correlation, &ids)?;
     let mut keys = Keys::default();
     // By group: what matched it.
     let mut groups: Vec<Vec<Early<'_>>> = Vec::new();
@@ -239,15 +238,6 @@ fn instances(
     Ok((calls, found))
 }
 
-/// Says whether an instance has a match of every rule.
-pub(super) fn needs_all(correlation: &Correlation) -> bool {
-    match correlation.kind {
-        CorrelationKind::TemporalOrdered => true,
-        CorrelationKind::Temporal => correlation.presence.is_none(),
-        _ => false,
-    }
-}
-
 /// Says whether any window of a group can fulfil the correlation.
 fn possible(correlation: &Correlation, group: &[Early<'_>]) -> bool {
     // What a window holds is never more than what the group holds.
@@ -264,7 +254,7 @@ fn possible(correlation: &Correlation, group: &[Early<'_>]) -> bool {
             let values: HashSet<u32> = group.iter().filter_map(|early| early.value).collect();
             holds(values.len())
         }
-        _ if needs_all(correlation) => {
+        _ if correlation.needs_all() => {
             (0..correlation.rules.len()).all(|rule| group.iter().any(|early| early.rule == rule))
         }
         _ => true,
@@ -291,143 +281,6 @@ fn note_left_out(
             "{title}: none of {keyless} requests has {}, so nothing could be grouped",
             names.join(" and ")
         ));
-    }
-}
-
-/// Numbers of groups: a group is one value of the last field within a group of the others.
-#[derive(Default)]
-struct Keys {
-    numbers: HashMap<(u32, u32), u32>,
-    /// The group of the other fields, and the value.
-    parts: Vec<(u32, u32)>,
-}
-
-/// The group of all matches where there is nothing to group by, and what every group begins with.
-const ROOT: u32 = u32::MAX;
-
-impl Keys {
-    fn number(&mut self, group: u32, value: u32) -> u32 {
-        let next = self.parts.len() as u32;
-        let number = *self.numbers.entry((group, value)).or_insert(next);
-        if number == next {
-            self.parts.push((group, value));
-        }
-        number
-    }
-
-    /// Returns the values of a group of so many fields, in the order of the fields.
-    fn values(&self, group: u32, n_fields: usize) -> Vec<u32> {
-        let mut values = Vec::with_capacity(n_fields);
-        let mut group = group;
-        while values.len() < n_fields {
-            let Some((rest, value)) = self.parts.get(group as usize) else { break };
-            values.push(*value);
-            group = *rest;
-        }
-        values.reverse();
-        values
-    }
-}
-
-/// Where the fields of a correlation stand among the facts.
-struct Slots {
-    /// For each group-by its field by rule, `*` for all.
-    group_by: Vec<BTreeMap<String, Vec<usize>>>,
-    /// Fields whose values are counted.
-    counted: Vec<usize>,
-}
-
-impl Slots {
-    /// Reads the fields of a correlation for its requests.
-    fn load(
-        run: &mut Run<'_>,
-        correlation: &Correlation,
-        sources: &[Source],
-    ) -> Result<Slots, SearchError> {
-        let mut slots = |fields: &[Field]| -> Vec<usize> {
-            fields.iter().map(|field| run.facts.slot(field)).collect()
-        };
-        let group_by: Vec<BTreeMap<String, Vec<usize>>> = correlation
-            .group_by
-            .iter()
-            .map(|g| g.fields.iter().map(|(rule, own)| (rule.clone(), slots(own))).collect())
-            .collect();
-        let counted = slots(&correlation.value_fields);
-        let mut all: Vec<usize> =
-            group_by.iter().flat_map(BTreeMap::values).flatten().chain(&counted).copied().collect();
-        all.sort_unstable();
-        all.dedup();
-        let calls = sources.iter().flat_map(Source::calls);
-        let ids: Vec<EventId> = calls.map(|call| call.event).collect();
-        run.facts.load_some(run.evidence, &ids, &all)?;
-        Ok(Slots { group_by, counted })
-    }
-
-    /// The group-by fields as one of the rules names them.
-    fn of_rule(&self, correlation: &Correlation, rule: usize) -> RuleSlots {
-        let reference = correlation.rules.get(rule).map_or("", String::as_str);
-        let own = |fields: &'_ BTreeMap<String, Vec<usize>>| {
-            fields.get(reference).or_else(|| fields.get("*")).cloned().unwrap_or_default()
-        };
-        RuleSlots(self.group_by.iter().map(own).collect())
-    }
-
-    /// Tells `each` what a match adds to the count: nothing but itself, or each value of the counted
-    /// field.
-    fn counted(&self, event: EventId, facts: &mut Facts, mut each: impl FnMut(Option<u32>)) {
-        match self.counted.as_slice() {
-            [] => each(None),
-            [slot] => {
-                let mut any = false;
-                facts.numbers(event, *slot).for_each(|number| {
-                    any = true;
-                    each(Some(number));
-                });
-                if !any {
-                    each(None);
-                }
-            }
-            many => {
-                let part = |slot: &usize| {
-                    let number = facts.numbers(event, *slot).next().unwrap_or_default();
-                    facts.texts().text(number).to_owned()
-                };
-                let parts: Vec<String> = many.iter().map(part).collect();
-                each(Some(facts.number_of(&parts.join(" / "))));
-            }
-        }
-    }
-}
-
-/// The group-by fields of one rule.
-struct RuleSlots(Vec<Vec<usize>>);
-
-impl RuleSlots {
-    /// The group of every combination of the values of the group-by fields; none where one has no
-    /// value.
-    fn keys(&self, event: EventId, facts: &Facts, keys: &mut Keys) -> Vec<u32> {
-        if self.0.is_empty() {
-            return vec![keys.number(ROOT, 0)];
-        }
-        let mut groups: Vec<u32> = vec![ROOT];
-        for slots in &self.0 {
-            let mut found = slots.iter().flat_map(|slot| facts.numbers(event, *slot));
-            let (first, second) = (found.next(), found.next());
-            match (first, second) {
-                (None, _) => return Vec::new(),
-                (Some(only), None) => {
-                    groups.iter_mut().for_each(|group| *group = keys.number(*group, only));
-                }
-                (Some(first), Some(second)) => {
-                    let mut all: Vec<u32> = [first, second].into_iter().chain(found).collect();
-                    all.sort_by_key(|number| facts.texts().text(*number));
-                    all.dedup();
-                    let pairs = groups.iter().flat_map(|g| all.iter().map(move |v| (*g, *v)));
-                    groups = pairs.take(MAX_KEYS).map(|(g, v)| keys.number(g, v)).collect();
-                }
-            }
-        }
-        groups
     }
 }
 

@@ -11,7 +11,6 @@ use crate::event::words::fold;
 use crate::hunt::batch::Asked;
 use crate::hunt::batch::Run;
 use crate::hunt::batch::ask;
-use crate::hunt::batch::correlations::needs_all;
 use crate::hunt::batch::selection::Chosen;
 use crate::hunt::batch::selection::Selection;
 use crate::hunt::requests::Call;
@@ -31,7 +30,7 @@ pub(super) fn follows(chosen: &Chosen<'_>, selection: &Selection<'_>) -> bool {
         .map(|other| other.correlation)
         .filter_map(|other| {
             let place = other.rules.iter().position(|r| chosen.rule.meta.is_called(r))?;
-            Some((place, needs_all(other) && !other.group_by.is_empty()))
+            Some((place, other.needs_all() && !other.group_by.is_empty()))
         })
         .collect();
     !chosen.reported && !places.is_empty() && places.iter().all(|(at, whole)| *at > 0 && *whole)

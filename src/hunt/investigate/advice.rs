@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::event::field::Field;
+use crate::event::words::fold;
 use crate::hunt::investigate::ask::all;
 use crate::hunt::investigate::ask::is;
 use crate::hunt::investigate::ask::object;
@@ -19,9 +21,10 @@ use crate::hunt::investigate::trail::Role;
 use crate::hunt::investigate::trail::Trail;
 use crate::hunt::investigate::trail::say;
 use crate::hunt::timeline::TimelineEvent;
-use crate::ledger::question;
 use crate::ledger::usage::node_of_user;
 use crate::query::ast::QueryAst;
+use crate::query::ast::Test;
+use crate::query::ast::ValueSet;
 use crate::search::error::SearchError;
 
 /// Fills what is to be done and what is not known into the story.
@@ -335,8 +338,13 @@ pub fn join_by_audit_id(trail: &mut Trail<'_>) -> Result<(), SearchError> {
     if ids.is_empty() || ids.len() > 500 {
         return Ok(());
     }
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let question = question::any("auditID", &ids);
+    // Hundreds of conditions, each looked up on its own, as one list.
+    let mut texts: Vec<String> = ids.iter().map(|id| fold(id)).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    let set = ValueSet { texts, ..ValueSet::default() };
+    let test = Test::OneOf(Arc::new(set));
+    let question = QueryAst::Field { field: Field::path("auditID"), test };
     let mut foreign = BTreeSet::new();
     for event in trail.ask.events(question, 5000)? {
         if trail.found.contains_key(&event.id) {

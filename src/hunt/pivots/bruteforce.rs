@@ -3,9 +3,7 @@
 
 use std::collections::HashMap;
 
-use rayon::iter::IntoParallelRefIterator;
-use rayon::iter::ParallelIterator;
-
+use crate::event::field::Field;
 use crate::event::time::TimeRange;
 use crate::event::time::Timestamp;
 use crate::event::words::fold;
@@ -22,8 +20,11 @@ use crate::ledger::question::is;
 use crate::ledger::table::Line;
 use crate::ledger::table::Table;
 use crate::query::ast::QueryAst;
+use crate::search::evidence::EventId;
 use crate::search::evidence::SearchOptions;
 use crate::search::facet;
+use crate::search::first_by_peer::WantedPeer;
+use crate::search::first_by_peer::as_compared;
 
 /// See the file's text.
 #[derive(Debug)]
@@ -60,14 +61,23 @@ impl Pivot for Bruteforce {
         let mut answer = context.answer(self, &question);
         let mut shared =
             table::section("shared addresses, left out: they identify nobody", COLUMNS);
+        let mut parts: Vec<(&str, &'static str, Table)> = Vec::new();
         for (title, part, name) in [
             ("refused credentials (401) by address", unauthenticated, "user.username"),
             ("denied requests (403) by address", denied, "user.username"),
             ("failed logins by address and name", logins, OAUTH_USER),
         ] {
             let part = context.without_platform(&mut answer, &context.refined(part))?;
-            let section = counted(context, title, &part, name, minimum, &mut shared)?;
-            answer.sections.push(section);
+            let options = SearchOptions { range: context.range, ..SearchOptions::default() };
+            let columns = ["cluster", "peer", name, "auditID", "ua"];
+            let events = Table::ask(context.evidence, &part, &options, &columns)?;
+            parts.push((title, name, events));
+        }
+        let told: Vec<Vec<Told<'_>>> =
+            parts.iter().map(|(_, name, events)| counted(context, events, name, minimum)).collect();
+        let mut let_in = then_let_in(context, told.iter().flatten())?.into_iter();
+        for ((title, ..), told) in parts.iter().zip(&told) {
+            answer.sections.push(laid_out(title, told, &mut let_in, &mut shared));
         }
         let rows: usize = answer.sections.iter().map(|section| section.rows.len()).sum();
         answer.summary = format!("{rows} sources of refusals");
@@ -90,26 +100,20 @@ const COLUMNS: &[&str] =
 const SHOWN: usize = 100;
 
 /// Counts requests, not stages, by address and name.
-fn counted(
+fn counted<'t>(
     context: &PivotContext<'_>,
-    title: &str,
-    question: &QueryAst,
+    events: &'t Table,
     name: &'static str,
     minimum: u64,
-    shared: &mut Section,
-) -> Result<Section, HuntError> {
-    let mut section = table::section(title, COLUMNS);
-    let options = SearchOptions { range: context.range, ..SearchOptions::default() };
-    let columns = ["cluster", "peer", name, "auditID", "ua"];
-    let events = Table::ask(context.evidence, question, &options, &columns)?;
+) -> Vec<Told<'t>> {
     let rows = facet::count(
         events.lines().map(|line| (line.time(), line.values().iter().take(4).cloned().collect())),
         3,
         true,
         minimum,
     );
-    let by_peer = ByPeer::of(&events, name);
-    let mut told: Vec<Told<'_>> = Vec::new();
+    let by_peer = ByPeer::of(events, name);
+    let mut told: Vec<Told<'t>> = Vec::new();
     for row in rows.into_iter().take(context.options.limit.max(1)) {
         let mut values = row.values.into_iter();
         let cluster = values.next().flatten().unwrap_or_default();
@@ -123,11 +127,18 @@ fn counted(
         let count = i64::try_from(row.count).unwrap_or(i64::MAX);
         told.push(Told { peer, who, is, is_shared, count, span: (row.first, row.last), lines });
     }
-    let let_in = told
-        .par_iter()
-        .map(|one| then_let_in(context, one.peer.as_deref(), one.is_shared, one.span.1))
-        .collect::<Result<Vec<Option<String>>, HuntError>>()?;
-    for (one, then) in told.into_iter().zip(let_in) {
+    told
+}
+
+/// Lays the rows of one kind of refusal out, those of shared addresses apart.
+fn laid_out(
+    title: &str,
+    told: &[Told<'_>],
+    let_in: &mut impl Iterator<Item = Option<String>>,
+    shared: &mut Section,
+) -> Section {
+    let mut section = table::section(title, COLUMNS);
+    for (one, then) in told.iter().zip(let_in) {
         let mut agents: Vec<String> = Vec::new();
         for line in &one.lines {
             if let Some(agent) = line.get("ua").filter(|a| !agents.iter().any(|k| k == a)) {
@@ -137,9 +148,9 @@ fn counted(
         table::push(
             if one.is_shared { &mut *shared } else { &mut section },
             vec![
-                one.peer.into(),
-                one.is.into(),
-                one.who.into(),
+                one.peer.clone().into(),
+                one.is.clone().into(),
+                one.who.clone().into(),
                 one.count.into(),
                 one.span.0.into(),
                 one.span.1.into(),
@@ -149,7 +160,7 @@ fn counted(
             one.lines.iter().map(Line::id).collect(),
         );
     }
-    Ok(section)
+    section
 }
 
 /// One row before it is known who was let in.
@@ -195,33 +206,35 @@ impl<'t> ByPeer<'t> {
     }
 }
 
-/// An address has one form, whatever its spelling.
-fn as_compared(text: &str) -> String {
-    match crate::query::address::parse_address(text) {
-        Some(address) => address.to_string(),
-        None => fold(text),
-    }
-}
-
-/// As whom the address was let in within half an hour after the last refusal.
-fn then_let_in(
+/// As whom each address was let in within half an hour after its last refusal.
+fn then_let_in<'t>(
     context: &PivotContext<'_>,
-    peer: Option<&str>,
-    is_shared: bool,
-    last: Option<Timestamp>,
-) -> Result<Option<String>, HuntError> {
-    let (Some(peer), Some(last), false) = (peer, last, is_shared) else { return Ok(None) };
-    let range = TimeRange { since: Some(last), until: Some(Timestamp(last.0 + 1_800_000_000)) };
-    let question = QueryAst::all_of(vec![
-        is("peer", peer),
-        is("decision", "allow"),
-        is("user", "system:anonymous").negated(),
-    ]);
-    let options = SearchOptions { range, limit: 1, count_all: false, ..SearchOptions::default() };
-    let table = Table::ask(context.evidence, &question, &options, &["user"])?;
-    let first = table.lines().next();
-    Ok(first.and_then(|line| {
-        let time = line.time()?;
-        Some(format!("{} at {time}", line.get("user")?))
-    }))
+    told: impl Iterator<Item = &'t Told<'t>>,
+) -> Result<Vec<Option<String>>, HuntError> {
+    let mut wanted: Vec<WantedPeer> = Vec::new();
+    let mut wish_of: Vec<Option<usize>> = Vec::new();
+    for one in told {
+        let (Some(peer), Some(last), false) = (&one.peer, one.span.1, one.is_shared) else {
+            wish_of.push(None);
+            continue;
+        };
+        let until = Timestamp(last.0.saturating_add(1_800_000_000));
+        wish_of.push(Some(wanted.len()));
+        let range = TimeRange { since: Some(last), until: Some(until) };
+        wanted.push(WantedPeer { peer: peer.clone(), range });
+    }
+    let question =
+        QueryAst::all_of(vec![is("decision", "allow"), is("user", "system:anonymous").negated()]);
+    let first = context.evidence.first_by_peer(&question, &wanted)?;
+    let ids: Vec<EventId> = first.iter().flatten().map(|hit| hit.id).collect();
+    let mut users = context.evidence.rows(&ids, &[Field::path("user.username")])?.into_iter();
+    let told: Vec<Option<String>> = first
+        .iter()
+        .map(|hit| {
+            let hit = (*hit)?;
+            let user = users.next()?.into_iter().flatten().next();
+            Some(format!("{} at {}", user?, hit.time?))
+        })
+        .collect();
+    Ok(wish_of.into_iter().map(|wish| told.get(wish?).cloned().flatten()).collect())
 }

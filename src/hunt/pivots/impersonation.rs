@@ -55,7 +55,7 @@ impl Pivot for Impersonation {
             table::AS,
             ("as_groups", |_, request| {
                 let groups = request.all("impersonatedUser.groups");
-                crate::hunt::spec_paths::list_cell(groups.to_vec())
+                crate::hunt::spec_paths::list_cell(groups.into_iter().map(str::to_owned).collect())
             }),
             table::VERB,
             table::URI,

@@ -30,6 +30,7 @@ use crate::ledger::address::Ending;
 use crate::ledger::address::Owner;
 use crate::ledger::network::parse_address;
 use crate::ledger::question::is;
+use crate::ledger::request;
 use crate::ledger::request::Outcome;
 use crate::ledger::request::Request;
 use crate::search::evidence::EventId;
@@ -58,7 +59,7 @@ impl Pivot for Ip {
         };
         let question = context.refined(is("ip", &address.to_string()));
         let mut answer = context.answer(self, &question);
-        let requests = context.requests_to_sum(&mut answer, &question, &[])?;
+        let requests = context.requests_to_sum(&mut answer, &question, &["ua", "credential"])?;
         let (vouched, claimed): (Vec<&Request>, Vec<&Request>) = requests
             .iter()
             .partition(|request| request.get("peer").and_then(parse_address) == Some(address));
@@ -72,11 +73,12 @@ impl Pivot for Ip {
         }
         let columns =
             [TIME, USER, AS, VERB, RESOURCE, NAMESPACE, NAME, CODE, OUTCOME, AGENT, CREDENTIAL];
-        let listed = context.listed(&mut answer, &vouched).to_vec();
-        answer.sections.push(context.table("requests", listed, &columns));
+        let listed = context.listed(&mut answer, &vouched, &[])?;
+        answer.sections.push(context.table("requests", &listed, &columns));
         if !claimed.is_empty() {
             let columns = [TIME, USER, VERB, RESOURCE, CODE, OUTCOME, PEER, AGENT];
-            let mut table = context.table("requests that only claim it", claimed, &columns);
+            let claimed = request::with_columns(context.evidence, claimed, request::COLUMNS)?;
+            let mut table = context.table("requests that only claim it", &claimed, &columns);
             table.notes.push(
                 "only the last of sourceIPs is vouched for; these name the address before it"
                     .to_owned(),

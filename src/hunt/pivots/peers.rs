@@ -48,9 +48,7 @@ impl Pivot for Peers {
             Field::path("objectRef.subresource"),
         ];
         let actions = context.evidence.top(&question, context.range, &fields, None, 1)?;
-        let users = [Field::path("user.username")];
-        let mut rows: Vec<(usize, Vec<crate::hunt::answer::Cell>)> = Vec::new();
-        let mut shared: BTreeMap<String, (i64, Vec<String>)> = BTreeMap::new();
+        let mut questions: Vec<QueryAst> = Vec::new();
         for action in actions.iter().take(ACTIONS) {
             let names = ["verb", "resource", "sub"];
             let mut parts: Vec<QueryAst> = names
@@ -63,8 +61,13 @@ impl Pivot for Peers {
                 .collect();
             parts.push(not(own.clone()));
             let question = context.refined(QueryAst::all_of(parts));
-            let question = context.without_platform(&mut answer, &question)?;
-            let others = context.evidence.top(&question, context.range, &users, None, 1)?;
+            questions.push(context.without_platform(&mut answer, &question)?);
+        }
+        let users = Field::path("user.username");
+        let others = context.evidence.top_all(&questions, context.range, &users)?;
+        let mut rows: Vec<(usize, Vec<crate::hunt::answer::Cell>)> = Vec::new();
+        let mut shared: BTreeMap<String, (i64, Vec<String>)> = BTreeMap::new();
+        for (action, others) in actions.iter().zip(others) {
             let title = action_title(&action.values);
             for other in &others {
                 let user = other.values.first().cloned().flatten().unwrap_or_default();

@@ -128,7 +128,7 @@ fn subjects(request: &Request) -> Vec<String> {
         }
         let pairs = names.iter().enumerate().map(|(at, name)| match kinds.get(at) {
             Some(kind) if kinds.len() == names.len() => format!("{kind} {name}"),
-            _ => name.clone(),
+            _ => (*name).to_owned(),
         });
         return pairs.collect();
     }

@@ -64,7 +64,7 @@ impl Pivot for User {
         let name = user_name(one_argument(self, arguments)?);
         let question = context.refined(is("who", &name));
         let mut answer = context.answer(self, &question);
-        let requests = context.requests_to_sum(&mut answer, &question, &[POD_NAME])?;
+        let requests = context.requests_to_sum(&mut answer, &question, &SUMMED)?;
         answer.summary = summary(&name, &requests);
         answer.sections.push(tally(&requests, "addresses", "address", |request| {
             let owner = context.owner(request).unwrap_or_default();
@@ -99,8 +99,9 @@ impl Pivot for User {
             TIME, USER, AS, VERB, RESOURCE, NAMESPACE, NAME, CODE, OUTCOME, PEER, OWNER, AGENT,
             CREDENTIAL, BOUND_POD,
         ];
-        let listed = context.listed(&mut answer, &requests);
-        answer.sections.push(context.table("requests", listed, &columns));
+        let all: Vec<&Request> = requests.iter().collect();
+        let listed = context.listed(&mut answer, &all, &[POD_NAME])?;
+        answer.sections.push(context.table("requests", &listed, &columns));
         if requests.iter().any(|request| request.get("as").is_some()) {
             answer.notes.push(
                 "impersonated requests carry two identities; both are listed, whichever is \
@@ -111,6 +112,9 @@ impl Pivot for User {
         Ok(answer)
     }
 }
+
+/// What is summed up.
+const SUMMED: [&str; 5] = ["ua", "objectRef.namespace", "credential", "reason", "as"];
 
 const BOUND_POD: crate::hunt::pivot_requests::Column =
     ("bound_pod", |_, request| request.get(POD_NAME).into());

@@ -46,7 +46,7 @@ use crate::index::pack::wire::read_frame;
 /// So many things are kept with a pack for others.
 const KEPT_MAX: usize = 128;
 /// Where the values of an event stand in a column is noted for one event in so many.
-const MARK_EVERY: usize = 64;
+const MARK_EVERY: usize = 16;
 
 /// Stands for "this event has no time".
 pub const NO_TIME: i64 = i64::MIN;

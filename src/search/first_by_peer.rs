@@ -1,0 +1,122 @@
+//! The first event of each of many peers since a moment of its own, in one pass over the packs.
+
+use std::collections::HashMap;
+
+use crate::event::field::Field;
+use crate::event::time::TimeRange;
+use crate::event::time::Timestamp;
+use crate::event::words::fold;
+use crate::event::zone::Zone;
+use crate::index::pack::view::NO_TIME;
+use crate::index::pack::wire::Damage;
+use crate::query::address::parse_address;
+use crate::search::bits::Bits;
+use crate::search::pack_eval::PackScope;
+use crate::search::pack_field::origin;
+use crate::search::pack_values::codes;
+
+/// The first event is wanted that this peer caused in this time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedPeer {
+    /// The last source address, in whatever spelling.
+    pub peer: String,
+    /// From when until when.
+    pub range: TimeRange,
+}
+
+/// For each wish the time of its first event in a pack, and all events of that time.
+pub type Firsts = Vec<Option<(i64, Vec<usize>)>>;
+
+/// Wishes by peer.
+#[derive(Debug)]
+pub struct Wishes<'w> {
+    wanted: &'w [WantedPeer],
+    by_peer: HashMap<String, Vec<usize>>,
+}
+
+/// An address has one form, whatever its spelling; questions compare peers so.
+pub fn as_compared(text: &str) -> String {
+    match parse_address(text) {
+        Some(address) => address.to_string(),
+        None => fold(text),
+    }
+}
+
+impl<'w> Wishes<'w> {
+    /// Sorts wishes by peer.
+    pub fn new(wanted: &'w [WantedPeer]) -> Wishes<'w> {
+        let mut by_peer: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, one) in wanted.iter().enumerate() {
+            by_peer.entry(as_compared(&one.peer)).or_default().push(at);
+        }
+        Wishes { wanted, by_peer }
+    }
+
+    /// Time that holds all the times asked about.
+    pub fn span(&self) -> TimeRange {
+        let since = self.wanted.iter().map(|one| one.range.since).min().flatten();
+        let open = self.wanted.iter().any(|one| one.range.until.is_none());
+        let until = self.wanted.iter().filter_map(|one| one.range.until).max();
+        TimeRange { since, until: until.filter(|_| !open) }
+    }
+
+    /// Returns the first of the matching events for each wish, with its time: all that share it.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn of_pack(&self, scope: PackScope<'_>, bits: &Bits, zone: Zone) -> Result<Firsts, Damage> {
+        let mut first: Firsts = vec![None; self.wanted.len()];
+        if bits.is_empty() {
+            return Ok(first);
+        }
+        let pack = scope.pack;
+        let times = pack.times()?;
+        let columns = if pack.whole()?.is_empty() { origin(pack, &Field::Peer)? } else { None };
+        let ids = match &columns {
+            Some(columns) => columns.ids(pack)?,
+            None => None,
+        };
+        if let (Some(columns), Some(ids)) = (columns, ids) {
+            let texts = columns.texts(pack)?;
+            let mut known: Vec<Option<&[usize]>> = vec![None; texts.len() + 1];
+            for event in bits.iter() {
+                let number = ids.get(event).copied().unwrap_or_default();
+                let Some(slot) = known.get_mut(number as usize) else { continue };
+                let wishes =
+                    *slot.get_or_insert_with(|| self.of_peer(texts.text(number).as_deref()));
+                self.note(&mut first, wishes, event, times.get(event).copied());
+            }
+            return Ok(first);
+        }
+        let events: Vec<usize> = bits.iter().collect();
+        let peers = codes(scope, &events, &Field::Peer, zone)?;
+        for (at, event) in events.iter().enumerate() {
+            for number in peers.of(at) {
+                let wishes = self.of_peer(Some(peers.text(number)));
+                self.note(&mut first, wishes, *event, times.get(*event).copied());
+            }
+        }
+        Ok(first)
+    }
+
+    fn of_peer(&self, peer: Option<&str>) -> &[usize] {
+        let wishes = peer.and_then(|peer| self.by_peer.get(&as_compared(peer)));
+        wishes.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn note(&self, first: &mut Firsts, wishes: &[usize], event: usize, time: Option<i64>) {
+        let Some(time) = time.filter(|time| *time != NO_TIME) else { return };
+        for wish in wishes {
+            let wanted = self.wanted.get(*wish);
+            if !wanted.is_some_and(|one| one.range.contains(Some(Timestamp(time)))) {
+                continue;
+            }
+            let Some(slot) = first.get_mut(*wish) else { continue };
+            match slot {
+                Some((known, events)) if *known == time => events.push(event),
+                Some((known, _)) if *known < time => {}
+                _ => *slot = Some((time, vec![event])),
+            }
+        }
+    }
+}
