@@ -219,7 +219,12 @@ fn ask(
         });
         wanted.push((rule, number));
     }
-    let mut answers = run.evidence.search_all(&different, &run.search_options())?;
+    let options = run.search_options();
+    let mut answers = match different.as_slice() {
+        // Packs remember the conditions of a question that comes alone.
+        [one] => vec![run.evidence.search(one, &options)?],
+        all => run.evidence.search_all(all, &options)?,
+    };
     run.hidden.hide(run.evidence, answers.iter_mut().map(|answer| &mut answer.hits))?;
     // Hits are as large as calls; who goes on with hits says so.
     let goes_on = |rule: usize| selection.rules.get(rule).is_some_and(novelty::wanted);

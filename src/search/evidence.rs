@@ -15,7 +15,6 @@ use crate::event::time::Timestamp;
 use crate::query::ast::QueryAst;
 use crate::search::codes::Codes;
 use crate::search::error::SearchError;
-use crate::search::first_by_peer::WantedPeer;
 
 /// One event of one body of evidence; only the [`Evidence`] that gave it out can read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +116,15 @@ impl std::fmt::Debug for Part<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Part").field("first", &self.first).finish_non_exhaustive()
     }
+}
+
+/// The first event is wanted that this peer caused in this time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedPeer {
+    /// The last source address, in whatever spelling.
+    pub peer: String,
+    /// From when until when.
+    pub range: TimeRange,
 }
 
 /// A body of evidence that questions can be put to.

@@ -11,18 +11,10 @@ use crate::index::pack::view::NO_TIME;
 use crate::index::pack::wire::Damage;
 use crate::query::address::parse_address;
 use crate::search::bits::Bits;
+use crate::search::evidence::WantedPeer;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_field::origin;
 use crate::search::pack_values::codes;
-
-/// The first event is wanted that this peer caused in this time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WantedPeer {
-    /// The last source address, in whatever spelling.
-    pub peer: String,
-    /// From when until when.
-    pub range: TimeRange,
-}
 
 /// For each wish the time of its first event in a pack, and all events of that time.
 pub type Firsts = Vec<Option<(i64, Vec<usize>)>>;

@@ -35,7 +35,7 @@ use crate::search::evidence::Row;
 use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
 use crate::search::evidence::StoredEvent;
-use crate::search::first_by_peer::WantedPeer;
+use crate::search::evidence::WantedPeer;
 use crate::search::first_by_peer::Wishes;
 use crate::search::pack_counts::PackCounts;
 use crate::search::pack_counts::Seed;
@@ -637,11 +637,17 @@ impl Evidence for Searcher {
     fn codes(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Codes>, SearchError> {
         let groups: Vec<(u32, Vec<(u32, usize)>)> = Searcher::by_pack(ids).into_iter().collect();
         self.trim(&groups.iter().map(|(pack, _)| *pack as usize).collect::<Vec<usize>>());
+        let some = if fields.contains(&Field::Flag) {
+            self.conflicts.among(&self.index, self, ids)?
+        } else {
+            None
+        };
         let answers: Vec<Vec<Codes>> = groups
             .par_iter()
             .map(|(pack, events)| {
                 let number = *pack as usize;
                 let scope = self.pack(number)?;
+                let scope = PackScope { conflicts: some.as_ref().or(scope.conflicts), ..scope };
                 let events: Vec<usize> = events.iter().map(|(event, _)| *event as usize).collect();
                 let of_field = |field| pack_codes(scope, &events, field, self.zone);
                 let found: Result<Vec<Codes>, Damage> = fields.iter().map(of_field).collect();

@@ -22,7 +22,7 @@ use audithound::search::evidence::Evidence;
 use audithound::search::evidence::Hit;
 use audithound::search::evidence::SearchOptions;
 use audithound::search::evidence::SortOrder;
-use audithound::search::first_by_peer::WantedPeer;
+use audithound::search::evidence::WantedPeer;
 use audithound::search::indexed::Searcher;
 use audithound::search::indexed::open;
 use audithound::search::scan::MemoryEvidence;

@@ -22,8 +22,8 @@ use crate::ledger::table::Table;
 use crate::query::ast::QueryAst;
 use crate::search::evidence::EventId;
 use crate::search::evidence::SearchOptions;
+use crate::search::evidence::WantedPeer;
 use crate::search::facet;
-use crate::search::first_by_peer::WantedPeer;
 use crate::search::first_by_peer::as_compared;
 
 /// See the file's text.
