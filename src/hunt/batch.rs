@@ -188,25 +188,21 @@ fn ask_all(
     run: &mut Run<'_>,
     selection: &selection::Selection<'_>,
 ) -> Result<Vec<std::rc::Rc<Asked>>, SearchError> {
-    let options = run.search_options();
-    let mut gathered = run.evidence.search_all(&[pages(), collection()], &options)?.into_iter();
-    let mut next = || gathered.next().map(|hits| hits.hits).unwrap_or_default();
-    let (paging, collecting) = (next(), next());
-    run.pages = paging.iter().map(|hit| hit.id).collect();
-    run.collection = collection_among(run.evidence, &mut run.facts, &collecting)?;
     let mut asked: Vec<Option<std::rc::Rc<Asked>>> = vec![None; selection.rules.len()];
     let now = selection.rules.iter().enumerate();
     let now = now.filter(|(_, chosen)| !followers::follows(chosen, selection));
     let questions = now.map(|(at, chosen)| (at, chosen.rule.question.clone())).collect();
-    ask(run, selection, questions, &mut asked)?;
+    ask(run, selection, questions, true, &mut asked)?;
     Ok(asked.into_iter().map(Option::unwrap_or_default).collect())
 }
 
-/// Puts the questions of some rules, equal ones once, and collapses what matched into requests.
+/// Puts the questions of some rules, equal ones once, and collapses what matched into requests; the
+/// first time it is asked as well what is a page and what collection.
 fn ask(
     run: &mut Run<'_>,
     selection: &selection::Selection<'_>,
     questions: Vec<(usize, QueryAst)>,
+    first: bool,
     asked: &mut [Option<std::rc::Rc<Asked>>],
 ) -> Result<(), SearchError> {
     let mut different: Vec<QueryAst> = Vec::new();
@@ -219,12 +215,21 @@ fn ask(
         });
         wanted.push((rule, number));
     }
+    if first {
+        different.extend([pages(), collection()]);
+    }
     let options = run.search_options();
     let mut answers = match different.as_slice() {
         // Packs remember the conditions of a question that comes alone.
         [one] => vec![run.evidence.search(one, &options)?],
         all => run.evidence.search_all(all, &options)?,
     };
+    if first {
+        let mut next = || answers.pop().map(|answer| answer.hits).unwrap_or_default();
+        let (collecting, paging) = (next(), next());
+        run.pages = paging.iter().map(|hit| hit.id).collect();
+        run.collection = collection_among(run.evidence, &mut run.facts, &collecting)?;
+    }
     run.hidden.hide(run.evidence, answers.iter_mut().map(|answer| &mut answer.hits))?;
     // Hits are as large as calls; who goes on with hits says so.
     let goes_on = |rule: usize| selection.rules.get(rule).is_some_and(novelty::wanted);

@@ -86,7 +86,7 @@ fn one(
     question: QueryAst,
 ) -> Result<Asked, SearchError> {
     let mut answers = [None];
-    ask(run, selection, vec![(0, question)], &mut answers)?;
+    ask(run, selection, vec![(0, question)], false, &mut answers)?;
     let [answer] = answers;
     Ok(answer.map(std::rc::Rc::unwrap_or_clone).unwrap_or_default())
 }
