@@ -112,6 +112,35 @@ fn check_ast(text: &str, question: &QueryAst, index: &Searcher, plain: &MemoryEv
     index.count(question, TimeRange::ALL).unwrap()
 }
 
+/// Questions answered as one batch are answered as each alone.
+fn check_together(questions: &[QueryAst], index: &Searcher, plain: &MemoryEvidence) {
+    for (order, limit) in [(SortOrder::Oldest, 0), (SortOrder::Newest, 0), (SortOrder::Newest, 5)] {
+        let options = SearchOptions { order, limit, ..SearchOptions::default() };
+        let ours = index.search_all(questions, &options).unwrap();
+        assert_eq!(ours.len(), questions.len());
+        for (question, ours) in questions.iter().zip(ours) {
+            let theirs = plain.search(question, &options).unwrap();
+            assert_eq!(places(index, &ours.hits), places(plain, &theirs.hits), "{question}");
+            assert_eq!(ours.total, theirs.total, "{question}");
+        }
+    }
+}
+
+/// Codes say the same as rows.
+fn check_codes(index: &Searcher, plain: &MemoryEvidence) {
+    let options = SearchOptions::default();
+    for evidence in [index as &dyn Evidence, plain] {
+        let hits = evidence.search(&QueryAst::All, &options).unwrap().hits;
+        let ids: Vec<EventId> = hits.iter().rev().step_by(3).map(|hit| hit.id).collect();
+        let fields: Vec<Field> = FIELDS.iter().map(|name| resolve(name).unwrap()).collect();
+        let rows = evidence.rows(&ids, &fields).unwrap();
+        for (at, codes) in evidence.codes(&ids, &fields).unwrap().into_iter().enumerate() {
+            let column: Vec<Vec<String>> = rows.iter().map(|row| row[at].clone()).collect();
+            assert_eq!(codes.into_lists(), column, "{}", FIELDS[at]);
+        }
+    }
+}
+
 const FIELDS: &[&str] = &[
     "verb",
     "user",
@@ -232,13 +261,17 @@ fn index_and_scan_agree_on_odd_events() {
         assert_eq!(one.index.manifest.packs, many.index.manifest.packs);
         let mut rng = Rng::new(seed);
         let mut found = 0;
+        let mut together: Vec<QueryAst> = Vec::new();
         for _ in 0..150 {
             let text = question(&mut rng, &plain, 2);
+            together.extend(parse(&text, &ParseOptions::default()));
             let n = check(&text, &one, &plain);
             assert_eq!(n, check(&text, &many, &plain), "{text}");
             found += u64::from(n > 0);
         }
         assert!(found > 40, "only {found} questions found anything");
+        check_together(&together, &many, &plain);
+        check_codes(&many, &plain);
         let conflicts = parse("flag:audit-id-conflict", &ParseOptions::default()).unwrap();
         let conflicts = plain.count(&conflicts, TimeRange::ALL).unwrap();
         assert!((2..plain.len() as u64 / 2).contains(&conflicts), "{conflicts} conflicts");
