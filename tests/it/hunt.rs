@@ -482,6 +482,35 @@ fn aliases_group_by_another_field_per_rule() {
 }
 
 #[test]
+fn a_page_is_told_by_lists_that_the_follower_alone_would_not_be_asked_about() {
+    let text = "title: A\nname: a\nlogsource: {product: kubernetes}\ndetection: {s: {verb: create}, condition: s}\n---\n\
+        title: B\nname: b\nlogsource: {product: kubernetes}\ndetection: {s: {verb: list}, condition: s}\n---\n\
+        title: C\nname: c\nlevel: high\ncorrelation:\n  type: temporal_ordered\n  rules: [a, b]\n  \
+        group-by: [sourceIPs]\n  timespan: 1m\n";
+    let list = |id, second, ip, query| {
+        let uri = format!("/api/v1/secrets?limit=500{query}");
+        let rest = r#""verb":"list","user":{"username":"u"},"requestURI":"#;
+        event(id, second, &format!(r#"{rest}"{uri}","sourceIPs":["{ip}"]"#))
+    };
+    let lines = [
+        event("a", 1, r#""verb":"create","sourceIPs":["10.0.0.2"]"#),
+        list("b", 2, "10.0.0.1", ""),
+        list("c", 3, "10.0.0.2", "&continue=x"),
+    ];
+    let evidence = MemoryEvidence::from_lines("t", &lines.join("\n"));
+    let report = hunt(&evidence, &rules_of(text), &HuntOptions::default(), &|_| {}).unwrap();
+    assert_eq!(report.findings.len(), 0);
+    // Without the list before it, the page stands for one.
+    let alone = [
+        event("a", 1, r#""verb":"create","sourceIPs":["10.0.0.2"]"#),
+        list("c", 3, "10.0.0.2", "&continue=x"),
+    ];
+    let evidence = MemoryEvidence::from_lines("t", &alone.join("\n"));
+    let report = hunt(&evidence, &rules_of(text), &HuntOptions::default(), &|_| {}).unwrap();
+    assert_eq!(audit_ids(&report.findings[0]), BTreeSet::from(["a", "c"]));
+}
+
+#[test]
 fn a_match_with_several_values_is_in_a_group_for_each() {
     let text = many(false).replace("user.username", "sourceIPs");
     let lines = [
