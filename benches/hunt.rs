@@ -24,7 +24,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use audithound::cli::command::hunt::read_rules;
-use audithound::event::time::TimeRange;
 use audithound::hunt::batch::CACHE_BYTES;
 use audithound::hunt::batch::HuntOptions;
 use audithound::hunt::batch::Rules;
@@ -107,15 +106,8 @@ fn index(args: &Args, log: &Path, dir: &Path) {
     });
     out.flush().unwrap();
     let building = BuildOptions {
-        paths: vec![log.to_path_buf()],
-        dir: dir.to_path_buf(),
-        threads: 0,
-        memory: 512 << 20,
-        cluster: None,
-        range: TimeRange::ALL,
-        checkpoint: audithound::index::commit::CHECKPOINT,
-        keep_raw: audithound::index::build::KeepRaw::Store,
         derive: Some(&audithound::ledger::partial::DERIVE_LEDGERS),
+        ..BuildOptions::new(vec![log.to_path_buf()], dir.to_path_buf())
     };
     build(&building, &Quiet).unwrap();
 }

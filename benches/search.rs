@@ -94,15 +94,8 @@ fn main() {
     };
     let generated = written(&options, &log);
     let building = BuildOptions {
-        paths: vec![log.clone()],
-        dir: dir.clone(),
-        threads: 0,
-        memory: 512 << 20,
-        cluster: None,
-        range: TimeRange::ALL,
-        checkpoint: audithound::index::commit::CHECKPOINT,
-        keep_raw: audithound::index::build::KeepRaw::Store,
         derive: Some(&audithound::ledger::partial::DERIVE_LEDGERS),
+        ..BuildOptions::new(vec![log.clone()], dir.clone())
     };
     build(&building, &Quiet).unwrap();
     std::fs::remove_file(&log).unwrap();
