@@ -149,9 +149,11 @@ fn check_sources(
                 let row = index.manifest.sources.get(*id as usize);
                 let sum = format!("{:x}", HexBytes(&end.sha256));
                 if row.is_some_and(|row| row.sha256 != sum) || check.wrong.is_some() {
-                    let place = check.wrong.take().unwrap_or_else(|| {
-                        format!("it had {} bytes, now {}", row.map_or(0, |r| r.size), end.size)
-                    });
+                    let place =
+                        check.wrong.take().unwrap_or_else(|| match row.map_or(0, |row| row.size) {
+                            size if size == end.size => format!("other bytes, {size} as before"),
+                            size => format!("it had {size} bytes, now {}", end.size),
+                        });
                     report.problems.push(format!(
                         "the source {name} has changed since it was indexed: {place}"
                     ));

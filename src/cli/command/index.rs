@@ -125,7 +125,7 @@ pub fn run(args: &IndexCommandArgs, out: &mut dyn Write) -> anyhow::Result<Exit>
     let least = memory_min(args.threads);
     if args.memory < least {
         bail!(
-            "--memory {} bytes is too little; {} threads need at least --memory {}MiB",
+            "--memory {} bytes is too little; with --threads {} it takes at least --memory {}MiB",
             args.memory,
             args.threads.max(1),
             least.div_ceil(1 << 20)
