@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench pivots -- [--events N] [--seed S] [--days D] [--dir DIR] [--turns N]`
 //! `--keep DIR` leaves the index there and takes it from there the next time, for profiling;
-//! `--only NAME` measures one pivot, `investigate` or `ledgers`.
+//! `--only NAME` measures one pivot, `investigate` or `ledgers`; `--answers FILE` writes what every
+//! pivot says, with several options, instead of measuring: to hold two versions against each other.
 //!
 //! Measured: the ledgers from a freshly opened index; every pivot of the registry, each over
 //! several distinct arguments (some that occur often, some that occur in the planted incident),
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use audithound::event::time::TimeRange;
+use audithound::event::time::Timestamp;
 use audithound::hunt::investigate::InvestigateOptions;
 use audithound::hunt::investigate::investigate;
 use audithound::hunt::investigate::story::Story;
@@ -39,6 +41,7 @@ use audithound::ledger::Ledgers;
 use audithound::ledger::partial::DERIVE_LEDGERS;
 use audithound::query::parse::ParseOptions;
 use audithound::query::parse::parse;
+use audithound::search::evidence::Evidence;
 use audithound::search::indexed::Searcher;
 use audithound::search::indexed::open;
 use corpus::CorpusOptions;
@@ -84,6 +87,11 @@ fn main() {
         generated: &generated,
         turns: args.value("--turns", 12),
     };
+    let answers: String = args.value("--answers", String::new());
+    if !answers.is_empty() {
+        bench.answers(Path::new(&answers), &only);
+        return;
+    }
     if only != "investigate" {
         bench.pivots(&only);
     }
@@ -301,6 +309,37 @@ impl Bench<'_> {
             ]);
         }
         measure::table(&["pivot", "goal, ms", "p50", "p99", "with rows", "slowest"], &rows);
+    }
+
+    /// Writes what every pivot says, a line a question.
+    fn answers(&self, path: &Path, only: &str) {
+        let mut out = BufWriter::new(File::create(path).unwrap());
+        let newest = self.searcher.newest().unwrap().0;
+        let half = TimeRange { since: Some(Timestamp(newest - 43_200_000_000)), until: None };
+        let short = PivotOptions { limit: 7, ..PivotOptions::default() };
+        let human = PivotOptions { no_platform: true, ..PivotOptions::default() };
+        let filter = parse("verb:(get OR list OR create)", &ParseOptions::default()).unwrap();
+        for pivot in PIVOTS.iter().filter(|pivot| only.is_empty() || pivot.name() == only) {
+            for argument in &self.arguments(pivot.name()).0 {
+                for (range, options, filter) in [
+                    (TimeRange::ALL, PivotOptions::default(), None),
+                    (half, short, None),
+                    (TimeRange::ALL, human, Some(&filter)),
+                ] {
+                    let context = PivotContext {
+                        evidence: self.searcher,
+                        ledgers: self.ledgers,
+                        range,
+                        filter,
+                        options,
+                    };
+                    let answer = pivot.run(&context, argument).unwrap();
+                    writeln!(out, "{} {argument:?} {range:?} {options:?}", pivot.name()).unwrap();
+                    writeln!(out, "{answer:?}").unwrap();
+                }
+            }
+        }
+        out.flush().unwrap();
     }
 
     fn investigate(&self, clues: &[(String, bool)]) {

@@ -402,14 +402,19 @@ impl Searcher {
     }
 
     /// Groups ids by pack: for each the ascending events and where each stands in `ids`.
-    fn by_pack(ids: &[EventId]) -> BTreeMap<u32, Vec<(u32, usize)>> {
-        let mut groups: BTreeMap<u32, Vec<(u32, usize)>> = BTreeMap::new();
-        for (at, id) in ids.iter().enumerate() {
-            let (pack, event) = split_id(*id);
-            groups.entry(pack).or_default().push((event, at));
+    fn by_pack(ids: &[EventId]) -> Vec<(u32, Vec<(u32, usize)>)> {
+        let ascending = ids.windows(2).all(|two| matches!(two, [a, b] if a <= b));
+        let mut sorted: Vec<(EventId, usize)> = ids.iter().copied().zip(0..).collect();
+        if !ascending {
+            sorted.sort_unstable();
         }
-        groups.values_mut().for_each(|events| events.sort_unstable());
-        groups
+        sorted
+            .chunk_by(|(a, _), (b, _)| split_id(*a).0 == split_id(*b).0)
+            .map(|own| {
+                let pack = own.first().map_or(0, |(id, _)| split_id(*id).0);
+                (pack, own.iter().map(|(id, at)| (split_id(*id).1, *at)).collect())
+            })
+            .collect()
     }
 
     /// Returns what `read` says about each of `ids`, packs side by side, in the order of `ids`.
@@ -418,7 +423,7 @@ impl Searcher {
         ids: &[EventId],
         read: impl Fn(PackScope<'_>, &[u32]) -> Result<Vec<T>, Damage> + Sync,
     ) -> Result<Vec<T>, SearchError> {
-        let groups: Vec<(u32, Vec<(u32, usize)>)> = Searcher::by_pack(ids).into_iter().collect();
+        let groups: Vec<(u32, Vec<(u32, usize)>)> = Searcher::by_pack(ids);
         let answers: Vec<Vec<(usize, T)>> = groups
             .par_iter()
             .map(|(pack, events)| {
@@ -635,7 +640,7 @@ impl Evidence for Searcher {
     }
 
     fn codes(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Codes>, SearchError> {
-        let groups: Vec<(u32, Vec<(u32, usize)>)> = Searcher::by_pack(ids).into_iter().collect();
+        let groups: Vec<(u32, Vec<(u32, usize)>)> = Searcher::by_pack(ids);
         self.trim(&groups.iter().map(|(pack, _)| *pack as usize).collect::<Vec<usize>>());
         let some = if fields.contains(&Field::Flag) {
             self.conflicts.among(&self.index, self, ids)?
@@ -650,18 +655,25 @@ impl Evidence for Searcher {
                 let scope = PackScope { conflicts: some.as_ref().or(scope.conflicts), ..scope };
                 let events: Vec<usize> = events.iter().map(|(event, _)| *event as usize).collect();
                 let of_field = |field| pack_codes(scope, &events, field, self.zone);
-                let found: Result<Vec<Codes>, Damage> = fields.iter().map(of_field).collect();
+                let found: Result<Vec<Codes>, Damage> = if groups.len() == 1 {
+                    fields.par_iter().map(of_field).collect()
+                } else {
+                    fields.iter().map(of_field).collect()
+                };
                 self.done(number);
                 found.map_err(|damage| self.damaged(number, &damage))
             })
             .collect::<Result<_, SearchError>>()?;
-        let mut all: Vec<Codes> = vec![Codes::none(ids.len()); fields.len()];
-        for ((_, events), found) in groups.iter().zip(answers) {
-            for (all, own) in all.iter_mut().zip(found) {
-                all.scatter(own, events.iter().map(|(_, at)| *at));
+        let whole = |field: usize| {
+            let mut all = Codes::none(ids.len());
+            for ((_, events), found) in groups.iter().zip(&answers) {
+                if let Some(own) = found.get(field) {
+                    all.scatter(own, events.iter().map(|(_, at)| *at));
+                }
             }
-        }
-        Ok(all)
+            all
+        };
+        Ok((0..fields.len()).into_par_iter().map(whole).collect())
     }
 
     fn first_by_peer(

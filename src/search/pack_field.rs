@@ -13,8 +13,8 @@ use crate::index::pack::column::Dict;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
+use crate::search::codes::value_text;
 use crate::search::pack_eval::sections_of;
-use crate::search::pack_values::value_text;
 
 type Result<T> = std::result::Result<T, Damage>;
 

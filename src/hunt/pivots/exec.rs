@@ -131,7 +131,7 @@ fn is_retry(first: &Request, second: &Request) -> bool {
             _ => false,
         }
         // A session that went on is no failed attempt.
-        && first.end.zip(second.time).is_none_or(|(end, second)| end <= second)
+        && first.end().zip(second.time).is_none_or(|(end, second)| end <= second)
 }
 
 /// What was asked of the other side: the argv, or ports, or the path behind a proxy.
