@@ -70,12 +70,15 @@ pub const CREDENTIAL: Column = ("credential", |_, r| r.get("credential").into())
 /// Decision of the authorizer.
 pub const DECISION: Column = ("decision", |_, r| r.get("decision").into());
 /// The binding and role that let it through.
-pub const ALLOWED_BY: Column = ("allowed_by", |_, r| {
-    let reason = r.get("reason").filter(|reason| !reason.is_empty());
-    reason.map(|text| reason::grant(text).map_or(text.to_owned(), |g| g.to_string())).into()
-});
+pub const ALLOWED_BY: Column = ("allowed_by", |_, r| allowed_by(r.get("reason")).into());
 /// How long it took, in seconds.
 pub const LENGTH: Column = ("seconds", |_, r| r.length().map(seconds).into());
+
+/// The binding and role that an authorizer's reason names, or the reason itself.
+pub fn allowed_by(reason: Option<&str>) -> Option<String> {
+    let text = reason.filter(|reason| !reason.is_empty())?;
+    Some(reason::grant(text).map_or(text.to_owned(), |grant| grant.to_string()))
+}
 
 /// Microseconds as seconds with three digits.
 pub fn seconds(micros: i64) -> String {

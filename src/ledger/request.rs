@@ -192,6 +192,21 @@ impl Request {
         self.lines().find_map(of_line).unwrap_or_default()
     }
 
+    /// Requests of one question share what was read of them; this tells them from others.
+    pub(super) fn asked_together(&self) -> usize {
+        Arc::as_ptr(&self.columns) as usize
+    }
+
+    /// The place of a column, for [`Self::class`].
+    pub(super) fn column_number(&self, name: &str) -> usize {
+        self.columns.column(name).unwrap_or(usize::MAX)
+    }
+
+    /// The class of its first value of a column among requests asked together; 0 is none.
+    pub(super) fn class(&self, column: usize) -> u32 {
+        self.columns.classes(column).map_or(0, |classes| classes.of(self.number(column)))
+    }
+
     /// First value of the first column that has one.
     pub fn first_of(&self, columns: &[&str]) -> Option<&str> {
         columns.iter().find_map(|column| self.get(column))

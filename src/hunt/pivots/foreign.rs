@@ -6,7 +6,7 @@ use crate::hunt::error::HuntError;
 use crate::hunt::pivot::Pivot;
 use crate::hunt::pivot::PivotContext;
 use crate::hunt::pivot_requests as table;
-use crate::hunt::pivots::user::tally;
+use crate::hunt::pivot_tally::tally;
 use crate::hunt::pivots::user::user_name;
 use crate::ledger::question::all;
 use crate::ledger::question::any;
@@ -60,14 +60,15 @@ impl Pivot for Foreign {
             foreign.iter().copied(),
             "by identity and namespace",
             "read",
-            |request| {
+            ["user", "resource", "objectRef.namespace"],
+            |[user, resource, namespace]| {
                 let what = format!(
                     "{} reads {} of {}",
-                    request.get("user").unwrap_or_default(),
-                    request.get("resource").unwrap_or_default(),
-                    request.get("objectRef.namespace").unwrap_or("the whole cluster")
+                    user.unwrap_or_default(),
+                    resource.unwrap_or_default(),
+                    namespace.unwrap_or("the whole cluster")
                 );
-                vec![(what, String::new())]
+                Some((what, String::new()))
             },
         ));
         let columns = [

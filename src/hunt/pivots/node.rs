@@ -9,9 +9,11 @@ use crate::hunt::pivot::PivotContext;
 use crate::hunt::pivot_requests as table;
 use crate::hunt::pivots::credential::verdict_text;
 use crate::hunt::pivots::ip::ending;
-use crate::hunt::pivots::user::tally;
+use crate::hunt::pivot_tally::Tally;
+use crate::hunt::pivot_tally::tally_owners;
 use crate::ledger::question::either;
 use crate::ledger::question::is;
+use crate::ledger::grouping::Once;
 use crate::ledger::request::Request;
 use crate::ledger::usage::NODE_NAME;
 use std::collections::BTreeSet;
@@ -50,19 +52,14 @@ impl Pivot for Node {
             rotate.rows.len()
         );
         answer.sections.push(pods);
-        answer.sections.push(tally(&requests, "what its credential did", "action", |request| {
-            let action = format!(
-                "{} {}",
-                request.get("verb").unwrap_or("?"),
-                request.resource().unwrap_or_else(|| "(path)".to_owned())
-            );
-            vec![(action, request.outcome.name().to_owned())]
-        }));
-        answer.sections.push(tally(&requests, "from where", "address", |request| {
-            let owner = context.owner(request).unwrap_or_default();
-            let agent = request.get("ua").unwrap_or_default();
-            vec![(request.get("peer").unwrap_or_default().to_owned(), format!("{owner}; {agent}"))]
-        }));
+        answer.sections.push(actions(&requests));
+        answer.sections.push(tally_owners(
+            context,
+            &requests,
+            ("from where", "address"),
+            ("peer", "ua"),
+            |owner, agent| format!("{owner}; {agent}"),
+        ));
         let odd: Vec<&Request> = requests
             .iter()
             .filter(|r| r.get("ua").is_none_or(|agent| !agent.starts_with("kubelet/")))
@@ -86,6 +83,23 @@ impl Pivot for Node {
         );
         Ok(answer)
     }
+}
+
+/// What it did, and how that ended.
+fn actions(requests: &[Request]) -> Section {
+    let mut tally = Tally::default();
+    let mut rows = Once::by(["verb", "resource", "sub"]);
+    for request in requests {
+        let row = rows.of(request, |[verb, ..]| {
+            let what = request.resource().unwrap_or_else(|| "(path)".to_owned());
+            tally.row(&format!("{} {what}", verb.unwrap_or("?")))
+        });
+        if let Some(row) = row {
+            tally.count(*row, request);
+            tally.about(*row, request.outcome.name());
+        }
+    }
+    tally.section("what its credential did", "action")
 }
 
 fn facts(context: &PivotContext<'_>, node: &str) -> Section {
