@@ -127,6 +127,22 @@ pub struct WantedPeer {
     pub range: TimeRange,
 }
 
+/// One question for each combination of values of some fields; see [`Evidence::top_each`].
+pub fn questions_each(
+    question: &QueryAst,
+    groups: &[Field],
+    wanted: &[Vec<Option<String>>],
+) -> Vec<QueryAst> {
+    let one = |values: &Vec<Option<String>>| {
+        let parts = groups.iter().zip(values).map(|(field, value)| match value {
+            Some(value) => QueryAst::equals(field.clone(), value),
+            None => QueryAst::present(field.clone()).negated(),
+        });
+        QueryAst::all_of(parts.chain([question.clone()]).collect())
+    };
+    wanted.iter().map(one).collect()
+}
+
 /// A body of evidence that questions can be put to.
 pub trait Evidence: Sync {
     /// Returns the events that match, in order.
@@ -225,6 +241,22 @@ pub trait Evidence: Sync {
     ) -> Result<Vec<Vec<FacetRow>>, SearchError> {
         let fields = std::slice::from_ref(field);
         questions.iter().map(|question| self.top(question, range, fields, None, 1)).collect()
+    }
+
+    /// Answers [`Self::top`] of one field for each of many combinations of values of other fields,
+    /// as questions compare them; `None` is for events without such a field.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    fn top_each(
+        &self,
+        question: &QueryAst,
+        range: TimeRange,
+        groups: &[Field],
+        wanted: &[Vec<Option<String>>],
+        field: &Field,
+    ) -> Result<Vec<Vec<FacetRow>>, SearchError> {
+        self.top_all(&questions_each(question, groups, wanted), range, field)
     }
 
     /// Counts the events whose auditID conflicts with that of another.

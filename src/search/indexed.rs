@@ -36,7 +36,12 @@ use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
 use crate::search::evidence::StoredEvent;
 use crate::search::evidence::WantedPeer;
+use crate::search::evidence::questions_each;
 use crate::search::first_by_peer::Wishes;
+use crate::search::pack_combinations::Combinations;
+use crate::search::pack_combinations::Wanted;
+use crate::search::pack_combinations::combinations;
+use crate::search::pack_combinations::merge;
 use crate::search::pack_counts::PackCounts;
 use crate::search::pack_counts::Seed;
 use crate::search::pack_counts::merge_counts;
@@ -50,6 +55,7 @@ use crate::search::pack_evidence::OpenPack;
 use crate::search::pack_evidence::PackEvidence;
 use crate::search::pack_evidence::stored;
 use crate::search::pack_top::NumberTop;
+use crate::search::pack_top::Top;
 use crate::search::pack_top::TopRow;
 use crate::search::pack_top::by_numbers;
 use crate::search::pack_top::merge_all;
@@ -79,6 +85,12 @@ pub struct Searcher {
     cache: usize,
     newest: Option<Timestamp>,
     conflicts: AskedConflicts,
+}
+
+/// What a pack counted: in numbers, or, where columns alone do not tell, in texts.
+enum Counted {
+    Numbers(Combinations),
+    Texts(Top),
 }
 
 /// An event of a pack before its place is known.
@@ -756,6 +768,29 @@ impl Evidence for Searcher {
         }
     }
 
+    fn top_each(
+        &self,
+        question: &QueryAst,
+        range: TimeRange,
+        groups: &[Field],
+        wanted: &[Vec<Option<String>>],
+        field: &Field,
+    ) -> Result<Vec<Vec<FacetRow>>, SearchError> {
+        let questions = || questions_each(question, groups, wanted);
+        let Some(ready_groups) = Wanted::new(groups, wanted) else {
+            return self.top_all(&questions(), range, field);
+        };
+        self.know_conflicts(std::slice::from_ref(question), std::slice::from_ref(field))?;
+        let ready = self.question(question, range)?;
+        let counted = self.ask(&self.packs_of(range), &ready, |_, scope, bits| {
+            ready_groups.count(scope, &bits, field)
+        })?;
+        match counted.into_iter().collect::<Option<Vec<_>>>() {
+            Some(counted) => Ok(ready_groups.apart(&merge(&counted, 2))),
+            None => self.top_all(&questions(), range, field),
+        }
+    }
+
     fn source_name(&self, source: SourceId) -> String {
         self.index.sources.get(source.0 as usize).cloned().unwrap_or_default()
     }
@@ -832,10 +867,32 @@ impl Evidence for Searcher {
             }
         }
         let answers = self.ask(&self.packs_of(range), &ready, |_, scope, bits| {
-            top_of_pack(scope, &bits, fields, distinct, self.zone)
+            let numbers = match distinct {
+                None => combinations(scope, &bits, fields)?,
+                Some(_) => None,
+            };
+            Ok(match numbers {
+                Some(counted) => Counted::Numbers(counted),
+                None => Counted::Texts(top_of_pack(scope, &bits, fields, distinct, self.zone)?),
+            })
         })?;
-        let mut all: hashbrown::HashMap<Vec<Option<String>>, TopRow> = hashbrown::HashMap::new();
-        for (values, row) in answers.into_iter().flatten() {
+        let (mut numbers, mut texts) = (Vec::new(), Vec::new());
+        for answer in answers {
+            match answer {
+                Counted::Numbers(counted) => numbers.push(counted),
+                Counted::Texts(top) => texts.push(top),
+            }
+        }
+        let merged = merge(&numbers, fields.len());
+        if texts.is_empty() && distinct.is_none() {
+            return Ok(merged.facets(min));
+        }
+        let mut all: Top = Top::new();
+        for row in merged.facets(0) {
+            let count = TopRow::of(row.count, row.first.map(|t| t.0), row.last.map(|t| t.0));
+            all.entry(row.values).or_default().add(count);
+        }
+        for (values, row) in texts.into_iter().flatten() {
             all.entry(values).or_default().add(row);
         }
         let mut rows: Vec<FacetRow> = all

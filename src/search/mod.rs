@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod facet;
 pub mod first_by_peer;
 pub mod indexed;
+pub mod pack_combinations;
 pub mod pack_counts;
 pub mod pack_eval;
 pub mod pack_evidence;

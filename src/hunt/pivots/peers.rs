@@ -9,10 +9,7 @@ use crate::hunt::pivot::PivotContext;
 use crate::hunt::pivot_requests as table;
 use crate::hunt::pivots::credential::known_id;
 use crate::hunt::pivots::user::user_name;
-use crate::ledger::question::has;
 use crate::ledger::question::is;
-use crate::ledger::question::not;
-use crate::query::ast::QueryAst;
 use std::collections::BTreeMap;
 
 /// See the file's text.
@@ -48,23 +45,12 @@ impl Pivot for Peers {
             Field::path("objectRef.subresource"),
         ];
         let actions = context.evidence.top(&question, context.range, &fields, None, 1)?;
-        let mut questions: Vec<QueryAst> = Vec::new();
-        for action in actions.iter().take(ACTIONS) {
-            let names = ["verb", "resource", "sub"];
-            let mut parts: Vec<QueryAst> = names
-                .iter()
-                .zip(&action.values)
-                .map(|(name, value)| match value {
-                    Some(value) => is(name, value),
-                    None => not(has(name)),
-                })
-                .collect();
-            parts.push(not(own.clone()));
-            let question = context.refined(QueryAst::all_of(parts));
-            questions.push(context.without_platform(&mut answer, &question)?);
-        }
+        let compared: Vec<Vec<Option<String>>> =
+            actions.iter().take(ACTIONS).map(|action| action.values.clone()).collect();
+        let others = context.refined(own.negated());
+        let others = context.without_platform(&mut answer, &others)?;
         let users = Field::path("user.username");
-        let others = context.evidence.top_all(&questions, context.range, &users)?;
+        let others = context.evidence.top_each(&others, context.range, &fields, &compared, &users)?;
         let mut rows: Vec<(usize, Vec<crate::hunt::answer::Cell>)> = Vec::new();
         let mut shared: BTreeMap<String, (i64, Vec<String>)> = BTreeMap::new();
         for (action, others) in actions.iter().zip(others) {
