@@ -4,7 +4,8 @@
 //! `--keep DIR` leaves the index there and takes it from there the next time, for profiling;
 //! `--only NAME` measures one pivot, `investigate` or `ledgers`; `--answers FILE` writes what every
 //! pivot says, with several options, instead of measuring: to hold two versions against each other.
-//! `--loads 0` does not measure the ledgers, `--repeat N` asks everything N times.
+//! `--loads 0` does not measure the ledgers, `--repeat N` asks everything N times,
+//! `--argument A` only this.
 //!
 //! Measured: the ledgers from a freshly opened index; every pivot of the registry, each over
 //! several distinct arguments (some that occur often, some that occur in the planted incident),
@@ -91,6 +92,7 @@ fn main() {
         generated: &generated,
         turns: args.value("--turns", 12),
         repeat: args.value("--repeat", 1),
+        argument: args.value("--argument", String::new()),
     };
     let answers: String = args.value("--answers", String::new());
     if !answers.is_empty() {
@@ -203,6 +205,7 @@ struct Bench<'b> {
     generated: &'b Generated,
     turns: usize,
     repeat: usize,
+    argument: String,
 }
 
 impl Bench<'_> {
@@ -279,7 +282,8 @@ impl Bench<'_> {
     fn pivots(&self, only: &str) {
         let mut rows = Vec::new();
         for pivot in PIVOTS.iter().filter(|pivot| only.is_empty() || pivot.name() == only) {
-            let (arguments, finds) = self.arguments(pivot.name());
+            let (mut arguments, finds) = self.arguments(pivot.name());
+            arguments.retain(|a| self.argument.is_empty() || a.join(" ") == self.argument);
             let context = PivotContext {
                 evidence: self.searcher,
                 ledgers: self.ledgers,
@@ -316,7 +320,10 @@ impl Bench<'_> {
                 slowest.1,
             ]);
         }
-        measure::table(&["pivot", "goal, ms", "p50", "p99", "CPU-ms", "with rows", "slowest"], &rows);
+        measure::table(
+            &["pivot", "goal, ms", "p50", "p99", "CPU-ms", "with rows", "slowest"],
+            &rows,
+        );
     }
 
     /// Writes what every pivot says, a line a question.

@@ -2,9 +2,6 @@
 
 use std::net::IpAddr;
 
-use rayon::iter::IntoParallelRefIterator;
-use rayon::iter::ParallelIterator;
-
 use crate::event::field::Field;
 use crate::event::json::Json;
 use crate::event::json::Tape;
@@ -294,24 +291,6 @@ impl PivotContext<'_> {
             return Ok(None);
         }
         Ok(tape.root(&stored.event).map(read))
-    }
-
-    /// Reads the JSON of many events at once, in their order.
-    ///
-    /// # Errors
-    /// When the evidence cannot be read.
-    pub fn with_events<T: Send>(
-        &self,
-        ids: &[EventId],
-        read: impl Fn(Json<'_>) -> T + Sync,
-    ) -> Result<Vec<Option<T>>, HuntError> {
-        let stored = self.evidence.fetch_many(ids)?;
-        let parsed = stored.par_iter().map(|stored| {
-            let mut tape = Tape::default();
-            parse_lenient(&stored.event, &mut tape).ok()?;
-            tape.root(&stored.event).map(&read)
-        });
-        Ok(parsed.collect())
     }
 
     /// Lays requests out as a table.

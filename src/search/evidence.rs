@@ -6,6 +6,8 @@ use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 
 use crate::event::field::Field;
+use crate::event::json::Tape;
+use crate::event::json::parse_lenient;
 use crate::event::place::Flag;
 use crate::event::place::Origin;
 use crate::event::place::Place;
@@ -15,6 +17,7 @@ use crate::event::time::Timestamp;
 use crate::query::ast::QueryAst;
 use crate::search::codes::Codes;
 use crate::search::error::SearchError;
+use crate::search::pack_parts::structure_of;
 
 /// One event of one body of evidence; only the [`Evidence`] that gave it out can read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -185,6 +188,24 @@ pub trait Evidence: Sync {
     /// As [`Self::fetch`].
     fn fetch_many(&self, ids: &[EventId]) -> Result<Vec<StoredEvent>, SearchError> {
         ids.iter().map(|id| self.fetch(*id)).collect()
+    }
+
+    /// Returns the JSON text of the object or list that stands under a chain of keys in each of
+    /// `ids`, in the same order; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    fn structures(
+        &self,
+        ids: &[EventId],
+        keys: &[&str],
+    ) -> Result<Vec<Option<Vec<u8>>>, SearchError> {
+        let read = |stored: &StoredEvent| {
+            let mut tape = Tape::default();
+            parse_lenient(&stored.event, &mut tape).ok()?;
+            structure_of(tape.root(&stored.event)?, keys)
+        };
+        Ok(self.fetch_many(ids)?.iter().map(read).collect())
     }
 
     /// Returns the values of `fields` for each of `ids`, in the same order.

@@ -166,7 +166,8 @@ mod tests {
                     (time, vec![list().collect(), list().collect(), list().collect()])
                 })
                 .collect();
-            let field = |at: usize| Codes::of_lists(rows.iter().map(|(_, r)| r[at].clone()).collect());
+            let field =
+                |at: usize| Codes::of_lists(rows.iter().map(|(_, r)| r[at].clone()).collect());
             let (a, b, id) = (field(0), field(1), field(2));
             for distinct in [false, true] {
                 let counted = count_codes(

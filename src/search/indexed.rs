@@ -54,6 +54,7 @@ use crate::search::pack_eval::matching_shared;
 use crate::search::pack_evidence::OpenPack;
 use crate::search::pack_evidence::PackEvidence;
 use crate::search::pack_evidence::stored;
+use crate::search::pack_parts::structures;
 use crate::search::pack_top::NumberTop;
 use crate::search::pack_top::Top;
 use crate::search::pack_top::TopRow;
@@ -622,6 +623,14 @@ impl Evidence for Searcher {
 
     fn fetch_many(&self, ids: &[EventId]) -> Result<Vec<StoredEvent>, SearchError> {
         self.for_each_pack(ids, stored)
+    }
+
+    fn structures(
+        &self,
+        ids: &[EventId],
+        keys: &[&str],
+    ) -> Result<Vec<Option<Vec<u8>>>, SearchError> {
+        self.for_each_pack(ids, |scope, events| structures(scope, events, keys))
     }
 
     fn conflicting(&self, ids: &[EventId]) -> Result<usize, SearchError> {

@@ -16,6 +16,7 @@ pub mod pack_eval;
 pub mod pack_evidence;
 pub mod pack_field;
 pub mod pack_numbers;
+pub mod pack_parts;
 pub mod pack_top;
 pub mod pack_values;
 pub mod pack_words;

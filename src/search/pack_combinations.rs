@@ -339,8 +339,7 @@ impl Named {
 
 fn merge_some(packs: &[Combinations], n_fields: usize) -> Combinations {
     let mut named: Vec<Named> = (0..n_fields).map(|_| Named::default()).collect();
-    let mut merged =
-        Combinations { texts: Vec::new(), keys: Vec::new(), counts: Vec::new() };
+    let mut merged = Combinations { texts: Vec::new(), keys: Vec::new(), counts: Vec::new() };
     let mut rows: HashTable<(u64, u32)> = HashTable::new();
     let mut key: Vec<u32> = Vec::with_capacity(n_fields);
     for pack in packs {

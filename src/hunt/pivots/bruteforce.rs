@@ -215,11 +215,8 @@ impl ByPeer {
     fn of(refusals: &Refusals) -> ByPeer {
         let mut own =
             ByPeer { lines: HashMap::new(), peers: HashMap::new(), names: HashMap::new() };
-        let of_peer: Vec<u32> = refusals
-            .peer
-            .texts()
-            .map(|text| numbered(&mut own.peers, as_compared(text)))
-            .collect();
+        let of_peer: Vec<u32> =
+            refusals.peer.texts().map(|text| numbered(&mut own.peers, as_compared(text))).collect();
         let of_name: Vec<u32> =
             refusals.name.texts().map(|text| numbered(&mut own.names, fold(text))).collect();
         let number = |of: &[u32], number: u32| of.get(number as usize - 1).copied();

@@ -65,7 +65,8 @@ impl Pivot for Ip {
         let mut named = Once::by(["peer"]);
         let (vouched, claimed): (Vec<&Request>, Vec<&Request>) =
             requests.iter().partition(|request| {
-                let is_it = |[peer]: [Option<&str>; 1]| peer.and_then(parse_address) == Some(address);
+                let is_it =
+                    |[peer]: [Option<&str>; 1]| peer.and_then(parse_address) == Some(address);
                 named.of(request, is_it).is_some_and(|is_it| *is_it)
             });
         let owners = owners(context, address, &requests);
@@ -121,9 +122,8 @@ fn limits(context: &PivotContext<'_>, address: IpAddr, requests: &[Request]) -> 
     let mut owners = Once::by(["cluster"]);
     let mut told: Vec<Owner<'_>> = Vec::new();
     for request in requests {
-        let of = |[cluster]: [Option<&str>; 1]| {
-            ledger.owners_of(cluster.unwrap_or_default(), address)
-        };
+        let of =
+            |[cluster]: [Option<&str>; 1]| ledger.owners_of(cluster.unwrap_or_default(), address);
         let Some((owners, time)) = owners.of(request, of).zip(request.time) else { continue };
         let owner = owners.at(time);
         // The candidates change with time; those of the first request are named.
@@ -350,9 +350,8 @@ fn switches(context: &PivotContext<'_>, address: IpAddr, requests: &[&Request]) 
     let ledger = &context.ledgers.addresses;
     let mut owners = Once::by(["cluster"]);
     for request in requests {
-        let of = |[cluster]: [Option<&str>; 1]| {
-            ledger.owners_of(cluster.unwrap_or_default(), address)
-        };
+        let of =
+            |[cluster]: [Option<&str>; 1]| ledger.owners_of(cluster.unwrap_or_default(), address);
         let Some((owners, time)) = owners.of(request, of).zip(request.time) else { continue };
         let owner = owners.at(time);
         if matches!(owner, Owner::Shared(_) | Owner::Balancer(_) | Owner::Loopback) {

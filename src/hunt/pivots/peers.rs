@@ -10,6 +10,8 @@ use crate::hunt::pivot_requests as table;
 use crate::hunt::pivots::credential::known_id;
 use crate::hunt::pivots::user::user_name;
 use crate::ledger::question::is;
+use crate::query::ast::QueryAst;
+use crate::search::evidence::questions_each;
 use std::collections::BTreeMap;
 
 /// See the file's text.
@@ -47,10 +49,15 @@ impl Pivot for Peers {
         let actions = context.evidence.top(&question, context.range, &fields, None, 1)?;
         let compared: Vec<Vec<Option<String>>> =
             actions.iter().take(ACTIONS).map(|action| action.values.clone()).collect();
-        let others = context.refined(own.negated());
-        let others = context.without_platform(&mut answer, &others)?;
+        let mut others = context.refined(own.negated());
+        if context.options.no_platform {
+            let same = questions_each(&others, &fields, &compared);
+            context.without_platform(&mut answer, &QueryAst::any_of(same))?;
+            others = QueryAst::all_of(vec![others, context.platform().negated()]);
+        }
         let users = Field::path("user.username");
-        let others = context.evidence.top_each(&others, context.range, &fields, &compared, &users)?;
+        let others =
+            context.evidence.top_each(&others, context.range, &fields, &compared, &users)?;
         let mut rows: Vec<(usize, Vec<crate::hunt::answer::Cell>)> = Vec::new();
         let mut shared: BTreeMap<String, (i64, Vec<String>)> = BTreeMap::new();
         for (action, others) in actions.iter().zip(others) {
