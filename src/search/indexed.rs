@@ -340,7 +340,7 @@ impl Searcher {
         let (times, places) = (scope.pack.times()?, scope.pack.places()?);
         let hit = |event: usize| {
             let time = times.get(event).copied().filter(|time| *time != NO_TIME);
-            let place = places.get(event).copied()?;
+            let place = places.get(event)?;
             Some(Hit {
                 id: event_id(number as u32, event as u32),
                 time: time.map(Timestamp),

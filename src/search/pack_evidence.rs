@@ -119,7 +119,7 @@ pub fn stored(scope: PackScope<'_>, events: &[u32]) -> Result<Vec<StoredEvent>, 
                 event: texts.event,
                 envelope: texts.envelope,
                 origin: origin(scope.pack, number)?,
-                place: *places.get(number).ok_or(nowhere)?,
+                place: places.get(number).ok_or(nowhere)?,
                 time: times.get(number).copied().filter(|t| *t != NO_TIME).map(Timestamp),
             })
         })
@@ -142,7 +142,7 @@ impl Evidence for PackEvidence<'_> {
                     Ok(Hit {
                         id: EventId(event as u64),
                         time: time.map(Timestamp),
-                        place: *places.get(event).ok_or(nowhere.clone())?,
+                        place: places.get(event).ok_or(nowhere.clone())?,
                     })
                 })
                 .collect::<Result<Vec<Hit>, Damage>>()

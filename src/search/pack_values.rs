@@ -130,7 +130,7 @@ fn first_of(
 /// Says whether any of the events has a part: most have no bodies, whose columns are large.
 fn any_has(pack: &Pack, events: &[usize], section: SectionId) -> Result<bool> {
     let templates = pack.templates(section)?;
-    Ok(events.iter().any(|event| templates.get(*event).is_some_and(|template| *template > 0)))
+    Ok(events.iter().any(|event| templates.get(*event).is_some_and(|template| template > 0)))
 }
 
 /// Reads the values at one path.
@@ -169,7 +169,7 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
             }
             let templates = pack.templates(section)?;
             for (at, number) in events.iter().enumerate() {
-                let template = templates.get(*number).copied().unwrap_or_default();
+                let template = templates.get(*number).unwrap_or_default();
                 for number in known.get(&template).into_iter().flatten() {
                     found.put(at, columns, &mut from, *number);
                 }
@@ -354,7 +354,7 @@ pub fn moments(pack: &Pack, key: &str) -> Result<Vec<Option<i64>>> {
                 .collect(),
         };
         pack.occurrences(ROOT, *column, |event, id| {
-            let template = templates.get(event).copied().unwrap_or_default();
+            let template = templates.get(event).unwrap_or_default();
             let usable = plain.get(template as usize).copied().unwrap_or_default()
                 && (!twice || first.insert(event, ()).is_none());
             if let (true, Some(slot)) = (usable, found.get_mut(event)) {

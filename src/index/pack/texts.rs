@@ -6,13 +6,13 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::index::pack::column::Dict;
+use crate::index::pack::numbers::Numbers;
 use crate::index::pack::section::ENVELOPE;
 use crate::index::pack::section::N_SECTIONS;
 use crate::index::pack::section::ROOT;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::Gap;
-use crate::index::pack::view::Ids;
 use crate::index::pack::view::Pack;
 use crate::index::pack::view::Shapes;
 use crate::index::pack::view::Texts;
@@ -70,11 +70,11 @@ impl Pack {
 
 /// What of one section an [`EventReader`] holds.
 struct Reading {
-    templates: Arc<Vec<u32>>,
+    templates: Arc<Numbers>,
     shapes: Arc<Shapes>,
     /// Occurrences before the reader's place, per column.
     before: Vec<u32>,
-    columns: HashMap<u32, (Arc<Dict>, Arc<Ids>)>,
+    columns: HashMap<u32, (Arc<Dict>, Arc<Numbers>)>,
 }
 
 /// Puts events of a pack together again, in ascending order of their numbers.
@@ -141,14 +141,14 @@ impl EventReader<'_> {
                 });
             }
             let Some(reading) = slot else { continue };
-            let passed = reading.templates.get(self.at..number).unwrap_or_default();
+            let passed = reading.templates.iter_in(self.at..number);
             let mut often: HashMap<u32, u32> = HashMap::new();
             if passed.len() <= 8 {
-                passed.iter().for_each(|t| *often.entry(*t).or_default() += 1);
+                passed.for_each(|t| *often.entry(t).or_default() += 1);
             } else {
                 let mut counts = vec![0_u32; reading.shapes.templates.len() + 1];
                 for template in passed {
-                    if let Some(count) = counts.get_mut(*template as usize) {
+                    if let Some(count) = counts.get_mut(template as usize) {
                         *count += 1;
                     }
                 }
@@ -178,7 +178,7 @@ impl EventReader<'_> {
     /// Recursion is bounded by the depth of [`SECTIONS`], not by the input.
     fn write_part(&mut self, section: SectionId, number: usize, out: &mut Vec<u8>) -> Result<()> {
         let Some(Some(reading)) = self.sections.get(section.0 as usize) else { return Ok(()) };
-        let template = reading.templates.get(number).copied().unwrap_or_default();
+        let template = reading.templates.get(number).unwrap_or_default();
         let Some(index) = (template as usize).checked_sub(1) else { return Ok(()) };
         let shapes = Arc::clone(&reading.shapes);
         let (range, shape) = shapes.templates.get(index).ok_or(Short)?;
@@ -220,7 +220,7 @@ impl EventReader<'_> {
                 slot.insert((self.pack.dict(section, column)?, self.pack.ids(section, column)?))
             }
         };
-        let id = *ids.ids.get((before + nth) as usize).ok_or(Short)?;
+        let id = ids.get((before + nth) as usize).ok_or(Short)?;
         match dict.get(id) {
             Cow::Borrowed(value) => out.extend_from_slice(value),
             Cow::Owned(value) => out.extend_from_slice(&value),
