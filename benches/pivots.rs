@@ -303,6 +303,9 @@ impl Bench<'_> {
                 let begin = Instant::now();
                 let answer = times.take(|| ask(argument));
                 let took = begin.elapsed().as_secs_f64() * 1e3;
+                if std::env::var("AGAIN").is_ok() && took > 8.0 {
+                    eprintln!("{} {turn} {:.1} {}", pivot.name(), took, argument.join(" "));
+                }
                 if took > slowest.0 {
                     slowest = (took, argument.join(" "));
                 }

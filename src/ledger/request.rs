@@ -120,28 +120,76 @@ impl Columns {
     }
 }
 
-/// Columns by which events are joined into requests; every request has them.
-const JOINED: [&str; 12] = [
-    "id",
-    "cluster",
-    "log",
-    "requestReceivedTimestamp",
-    "user",
-    "verb",
-    "requestURI",
-    "stage",
-    "stageTimestamp",
-    "code",
-    "ip",
-    "peer",
-];
-/// Places in [`JOINED`]: of the id, of what else must be equal, and of what a stage tells.
+/// Columns that say which events may be one request and how it ended; every request has them.
+const JOINED: [&str; 5] = ["id", "cluster", "log", "stage", "code"];
+/// Places in [`JOINED`].
 const ID: usize = 0;
-const EQUAL: std::ops::Range<usize> = 1..7;
+const CLUSTER: usize = 1;
 const LOG: usize = 2;
-const STAGE: usize = 7;
-const STAGE_TIME: usize = 8;
-const CODE: usize = 9;
+const STAGE: usize = 3;
+const CODE: usize = 4;
+
+/// Columns that tell apart what has one id; read of such events alone.
+const TOLD_APART: [&str; 6] =
+    ["requestReceivedTimestamp", "user", "verb", "requestURI", "peer", "ip"];
+/// Places in [`TOLD_APART`]: of what is equal in all stages of a request, and of others.
+const EQUAL: std::ops::Range<usize> = 0..4;
+const VERB: usize = 2;
+const URI: usize = 3;
+const PEER: usize = 4;
+const IP: usize = 5;
+
+/// Events whose id others have as well.
+struct Repeated {
+    /// Their lines, ascending.
+    lines: Vec<u32>,
+    columns: Columns,
+}
+
+impl Repeated {
+    fn ask(evidence: &dyn Evidence, columns: &Columns) -> Result<Repeated, SearchError> {
+        let mut lines: Vec<u32> = Vec::new();
+        if let Some((ids, classes)) = columns.codes.get(ID).zip(columns.classes(ID)) {
+            let mut events_of: Vec<u32> = vec![0; classes.len()];
+            for number in &ids.first {
+                if let Some(events) = events_of.get_mut(classes.of(*number) as usize) {
+                    *events += 1;
+                }
+            }
+            let often = |number: &u32| {
+                let class = classes.of(*number);
+                class != 0 && events_of.get(class as usize).is_some_and(|events| *events > 1)
+            };
+            lines.extend((0..).zip(&ids.first).filter(|(_, n)| often(n)).map(|(line, _)| line));
+        }
+        let ids = lines.iter().map(|line| columns.id(*line)).collect();
+        let columns = match lines.is_empty() {
+            true => Columns::default(),
+            false => Columns::ask(evidence, ids, &TOLD_APART)?,
+        };
+        Ok(Repeated { lines, columns })
+    }
+
+    /// The place of a line.
+    fn place(&self, line: u32) -> Option<u32> {
+        self.lines.binary_search(&line).ok().map(|place| place as u32)
+    }
+
+    /// First value of a request.
+    fn of(&self, request: &Request, column: usize) -> Option<&str> {
+        request.lines().find_map(|line| self.columns.first(column, self.place(line)?))
+    }
+
+    /// Addresses before the last one.
+    fn claimed(&self, request: &Request) -> Vec<&str> {
+        let has = |line: &u32| self.columns.first(IP, *line).is_some();
+        let line = request.lines().filter_map(|line| self.place(line)).find(has);
+        let Some((line, codes)) = line.zip(self.columns.codes.get(IP)) else { return Vec::new() };
+        let mut ips: Vec<&str> = codes.of(line as usize).map(|ip| codes.text(ip)).collect();
+        ips.pop();
+        ips
+    }
+}
 
 /// Columns that every request has unless only some were asked for.
 pub const COLUMNS: &[&str] = &[
@@ -236,7 +284,8 @@ impl Request {
 
     /// stageTimestamp of its last stage, where there was one.
     pub fn end(&self) -> Option<Timestamp> {
-        let codes = self.columns.codes.get(STAGE_TIME).filter(|_| self.ended)?;
+        let column = self.columns.column("stageTimestamp")?;
+        let codes = self.columns.codes.get(column).filter(|_| self.ended)?;
         codes.time(codes.first.get(self.line as usize).copied()?)
     }
 
@@ -292,7 +341,7 @@ pub fn ask(
     ask_columns(evidence, question, options, &columns)
 }
 
-/// The same, of which only these columns are wanted, beside those by which events are joined.
+/// The same, of which only these columns are wanted, beside id, cluster, log, stage and code.
 ///
 /// # Errors
 /// When the evidence cannot be read.
@@ -305,11 +354,12 @@ pub fn ask_columns(
     let found = evidence.search(question, options)?;
     let ids: Vec<EventId> = found.hits.iter().map(|hit| hit.id).collect();
     let columns = Arc::new(Columns::ask(evidence, ids, &with_joined(wanted))?);
+    let repeated = Repeated::ask(evidence, &columns)?;
     Ok(Requests {
         total_events: found.total,
         read_events: found.hits.len(),
         notes: found.notes,
-        list: join(&found.hits, &columns),
+        list: join(&found.hits, &columns, &repeated),
     })
 }
 
@@ -347,42 +397,31 @@ fn with_joined(wanted: &[&'static str]) -> Vec<&'static str> {
     all
 }
 
-fn join(hits: &[Hit], columns: &Arc<Columns>) -> Vec<Request> {
-    let Some((ids, classes)) = columns.codes.get(ID).zip(columns.classes(ID)) else {
-        return Vec::new();
-    };
-    let class = |line: u32| classes.of(ids.first.get(line as usize).copied().unwrap_or_default());
-    let mut events_of: Vec<u32> = vec![0; classes.len()];
-    for line in 0..hits.len() as u32 {
-        if let Some(events) = events_of.get_mut(class(line) as usize) {
-            *events += 1;
-        }
-    }
-    let alone = |line: u32| events_of.get(class(line) as usize).is_none_or(|events| *events < 2);
+fn join(hits: &[Hit], columns: &Arc<Columns>, repeated: &Repeated) -> Vec<Request> {
     // What makes two events stages of one request; most ids occur once, which says enough.
     let mut by_key: HashMap<Vec<&str>, usize> = HashMap::new();
     let mut requests: Vec<Request> = Vec::with_capacity(hits.len());
-    let mut repeated: Vec<usize> = Vec::new();
+    let mut several: Vec<usize> = Vec::new();
     for (line, hit) in (0_u32..).zip(hits) {
-        // Without an id nothing says that two events are one request.
-        if !alone(line) && class(line) != 0 {
-            let key = || {
-                let rest = EQUAL.map(|at| columns.first(at, line).unwrap_or_default());
-                columns.first(ID, line).into_iter().chain(rest).collect()
-            };
-            if columns.first(ID, line).is_some_and(|id| !id.is_empty()) {
-                let at = *by_key.entry(key()).or_insert(requests.len());
+        if let Some(place) = repeated.place(line) {
+            let id = columns.first(ID, line).unwrap_or_default();
+            // Without an id nothing says that two events are one request.
+            if !id.is_empty() {
+                let text = |column| repeated.columns.first(column, place).unwrap_or_default();
+                let of_all = [CLUSTER, LOG].map(|at| columns.first(at, line).unwrap_or_default());
+                let key = std::iter::once(id).chain(of_all).chain(EQUAL.map(text)).collect();
+                let at = *by_key.entry(key).or_insert(requests.len());
                 if let Some(request) = requests.get_mut(at) {
                     add_stage(request, line);
                     continue;
                 }
             }
-            repeated.push(requests.len());
+            several.push(requests.len());
         }
         requests.push(start(hit, line, columns));
     }
     drop(by_key);
-    join_servers(requests, &repeated)
+    join_servers(requests, &several, repeated)
 }
 
 fn start(hit: &Hit, line: u32, columns: &Arc<Columns>) -> Request {
@@ -428,11 +467,15 @@ fn add_stage(request: &mut Request, line: u32) {
     };
 }
 
-/// Joins what an aggregated server wrote down about a request with the front server's record;
-/// `repeated` are those whose id several events have.
-fn join_servers(requests: Vec<Request>, repeated: &[usize]) -> Vec<Request> {
-    let mut by_id: HashMap<(&str, &str), Vec<usize>> = HashMap::with_capacity(repeated.len());
-    for at in repeated {
+/// Joins what an aggregated server wrote down about a request with the front server's record, among
+/// those whose id `several` have.
+fn join_servers(
+    requests: Vec<Request>,
+    several: &[usize],
+    repeated: &Repeated,
+) -> Vec<Request> {
+    let mut by_id: HashMap<(&str, &str), Vec<usize>> = HashMap::with_capacity(several.len());
+    for at in several {
         let Some(request) = requests.get(*at) else { continue };
         if let Some(id) = request.at(ID) {
             by_id.entry((request.cluster(), id)).or_default().push(*at);
@@ -446,7 +489,7 @@ fn join_servers(requests: Vec<Request>, repeated: &[usize]) -> Vec<Request> {
                     && requests
                         .get(front)
                         .zip(requests.get(copy))
-                        .is_some_and(|(front, copy)| is_copy_of(copy, front))
+                        .is_some_and(|(front, copy)| is_copy_of(copy, front, repeated))
                     && !front_of.contains_key(&front)
             });
             if let Some(front) = front {
@@ -473,26 +516,24 @@ fn join_servers(requests: Vec<Request>, repeated: &[usize]) -> Vec<Request> {
 
 /// A client may choose the auditID, so that alone joins nothing: the same request must have been
 /// received by another server within a second, and the copy must name the front's client.
-fn is_copy_of(copy: &Request, front: &Request) -> bool {
+fn is_copy_of(copy: &Request, front: &Request, repeated: &Repeated) -> bool {
     let near = match (copy.time, front.time) {
         (Some(a), Some(b)) => (a.0 - b.0).abs() < 1_000_000,
         _ => false,
     };
-    if !near || copy.get("verb") != front.get("verb") {
+    let equal = |column| repeated.of(copy, column) == repeated.of(front, column);
+    if !near || !equal(VERB) || !equal(URI) {
         return false;
     }
-    if copy.get("requestURI") != front.get("requestURI") {
+    if is_aggregated(front.at(LOG)) {
         return false;
     }
-    if is_aggregated(front.get("log")) {
-        return false;
-    }
-    if is_aggregated(copy.get("log")) {
+    if is_aggregated(copy.at(LOG)) {
         return true;
     }
-    let peer = front.get("peer").and_then(parse_address);
-    copy.get("log").is_none()
-        && front.get("log").is_none()
+    let peer = repeated.of(front, PEER).and_then(parse_address);
+    copy.at(LOG).is_none()
+        && front.at(LOG).is_none()
         && peer.is_some()
-        && copy.claimed().iter().any(|ip| parse_address(ip) == peer)
+        && repeated.claimed(copy).iter().any(|ip| parse_address(ip) == peer)
 }

@@ -162,8 +162,11 @@ mod tests {
             let rows: Vec<(Option<Timestamp>, Row)> = (0..next(30))
                 .map(|_| {
                     let time = (next(5) > 0).then(|| Timestamp(i64::from(next(9))));
-                    let mut list = || (0..next(3)).map(|_| texts[next(4) as usize].to_owned());
-                    (time, vec![list().collect(), list().collect(), list().collect()])
+                    let mut list = || -> Vec<String> {
+                        let n = next(3);
+                        (0..n).map(|_| texts[next(4) as usize].to_owned()).collect()
+                    };
+                    (time, vec![list(), list(), list()])
                 })
                 .collect();
             let field =

@@ -19,7 +19,6 @@ use crate::search::bits::Bits;
 use crate::search::evidence::FacetRow;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::sections_of;
-use crate::search::pack_field::Origin;
 use crate::search::pack_field::Texts;
 use crate::search::pack_field::origin;
 use crate::search::pack_top::Count;
@@ -27,7 +26,7 @@ use crate::search::pack_top::Count;
 type Result<T> = std::result::Result<T, Damage>;
 
 /// Combinations are counted in a list where there can be so few, else in a table.
-const DENSE: u64 = 1 << 16;
+const DENSE: u64 = 1 << 13;
 
 /// What was counted: for each row one number per field, 0 for no value, and its count.
 #[derive(Debug)]
@@ -52,8 +51,17 @@ pub fn combinations(
         return Ok(Some(Combinations { texts, keys: Vec::new(), counts: Vec::new() }));
     }
     let Some(columns) = columns(scope.pack, bits, fields)? else { return Ok(None) };
-    let sizes: Vec<u64> = columns.iter().map(|column| column.texts.len() as u64 + 1).collect();
-    let Some(counted) = count(scope.pack, bits, &columns, &sizes, Some)? else { return Ok(None) };
+    let sizes: Vec<u64> = columns.texts.iter().map(|texts| texts.len() as u64 + 1).collect();
+    let Some(all) = sizes.iter().try_fold(1_u64, |all, size| all.checked_mul(*size)) else {
+        return Ok(None);
+    };
+    let mut numbers: Vec<u64> = vec![0; columns.len];
+    for (ids, size) in columns.ids.iter().zip(&sizes) {
+        for (number, id) in numbers.iter_mut().zip(ids) {
+            *number = *number * size + u64::from(*id).min(size - 1);
+        }
+    }
+    let counted = count(scope.pack, bits, columns.of_all, &numbers, all, |_| true)?;
     let mut keys = Vec::with_capacity(counted.len() * fields.len());
     let mut counts = Vec::with_capacity(counted.len());
     for (key, count) in counted {
@@ -66,83 +74,79 @@ pub fn combinations(
         }
         counts.push(count);
     }
-    let texts = columns.into_iter().map(|column| column.texts).collect();
-    Ok(Some(Combinations { texts, keys, counts }))
+    Ok(Some(Combinations { texts: columns.texts, keys, counts }))
 }
 
-/// One field of the matching events.
-struct Column {
-    /// For each matching event the number of its value.
-    ids: Vec<u32>,
-    texts: Texts,
+/// Some fields of events.
+struct Columns {
+    /// For each field and event the number of its value.
+    ids: Vec<Vec<u32>>,
+    texts: Vec<Texts>,
+    /// Whether `ids` are of all events of the pack, or of the matching ones alone.
+    of_all: bool,
+    /// Of how many events.
+    len: usize,
 }
 
-fn columns(pack: &Pack, bits: &Bits, fields: &[Field]) -> Result<Option<Vec<Column>>> {
+fn columns(pack: &Pack, bits: &Bits, fields: &[Field]) -> Result<Option<Columns>> {
     if !pack.whole()?.is_empty() {
         return Ok(None);
     }
-    let few = bits.count() * 4 < pack.len() as u64;
-    let events: Vec<usize> = if few { bits.iter().collect() } else { Vec::new() };
-    let mut columns = Vec::with_capacity(fields.len());
+    let of_all = bits.count() * 4 > pack.len() as u64;
+    let events: Vec<usize> = if of_all { Vec::new() } else { bits.iter().collect() };
+    let len = if of_all { pack.len() } else { events.len() };
+    let mut columns = Columns { ids: Vec::new(), texts: Vec::new(), of_all, len };
     for field in fields {
         let Some(origin) = origin(pack, field)? else { return Ok(None) };
-        let Some(mut ids) = ids_of(&origin, pack, few.then_some(&events))? else {
-            return Ok(None);
-        };
-        if !few && bits.count() < pack.len() as u64 {
-            let own = bits.iter().map(|event| ids.get(event).copied().unwrap_or_default());
-            ids = own.collect();
-        }
-        columns.push(Column { ids, texts: origin.texts(pack)? });
+        let ids = if of_all { origin.ids(pack)? } else { origin.ids_in(pack, &events)? };
+        let Some(ids) = ids else { return Ok(None) };
+        columns.ids.push(ids);
+        columns.texts.push(origin.texts(pack)?);
     }
     Ok(Some(columns))
 }
 
-fn ids_of(origin: &Origin, pack: &Pack, some: Option<&Vec<usize>>) -> Result<Option<Vec<u32>>> {
-    match some {
-        Some(events) => origin.ids_in(pack, events),
-        None => origin.ids(pack),
-    }
-}
-
-/// Counts events by what `of` makes of their combination, which is one number: of so many values
-/// of each field this one.
+/// Counts the matching events by the numbers of their combinations, which are below `all`; those
+/// that are not `wanted` are left out.
 fn count(
     pack: &Pack,
     bits: &Bits,
-    columns: &[Column],
-    sizes: &[u64],
-    of: impl Fn(u64) -> Option<u64>,
-) -> Result<Option<Vec<(u64, Count)>>> {
-    let all = sizes.iter().try_fold(1_u64, |all, size| all.checked_mul(*size));
-    let Some(all) = all else { return Ok(None) };
+    of_all: bool,
+    numbers: &[u64],
+    all: u64,
+    wanted: impl Fn(u64) -> bool,
+) -> Result<Vec<(u64, Count)>> {
     let times = pack.times()?;
-    let mut counted: Vec<(u64, Count)> = Vec::new();
-    // Where there can be few combinations: one more than the place of each in `counted`.
-    let mut dense: Vec<u32> = if all <= DENSE { vec![0; all as usize] } else { Vec::new() };
-    let mut sparse: hashbrown::HashMap<u64, u32> = hashbrown::HashMap::new();
-    for (at, event) in bits.iter().enumerate() {
-        let key = columns.iter().zip(sizes).fold(0, |key, (column, size)| {
-            key * size + u64::from(column.ids.get(at).copied().unwrap_or_default()).min(size - 1)
-        });
-        let slot = match dense.get_mut(key as usize) {
-            Some(slot) => slot,
-            None => sparse.entry(key).or_default(),
-        };
-        if *slot == 0 {
-            *slot = match of(key) {
-                Some(key) => {
-                    counted.push((key, Count::NONE));
-                    counted.len() as u32
-                }
-                None => u32::MAX,
-            };
+    let number_of = |at: usize, event: usize| {
+        numbers.get(if of_all { event } else { at }).copied().unwrap_or_default()
+    };
+    let time_of = |event: usize| times.get(event).copied().unwrap_or(NO_TIME);
+    if all <= DENSE {
+        let mut counts = vec![Count::NONE; all as usize];
+        for (at, event) in bits.iter().enumerate() {
+            if let Some(count) = counts.get_mut(number_of(at, event) as usize) {
+                count.add(time_of(event));
+            }
         }
-        if let Some((_, count)) = counted.get_mut(*slot as usize - 1) {
-            count.add(times.get(event).copied().unwrap_or(NO_TIME));
+        let some = (0..all).zip(counts).filter(|(n, count)| count.events() > 0 && wanted(*n));
+        return Ok(some.collect());
+    }
+    let mut places: hashbrown::HashMap<u64, u32> = hashbrown::HashMap::new();
+    let mut counted: Vec<(u64, Count)> = Vec::new();
+    for (at, event) in bits.iter().enumerate() {
+        let number = number_of(at, event);
+        if !wanted(number) {
+            continue;
+        }
+        let place = *places.entry(number).or_insert(counted.len() as u32);
+        if place as usize == counted.len() {
+            counted.push((number, Count::NONE));
+        }
+        if let Some((_, count)) = counted.get_mut(place as usize) {
+            count.add(time_of(event));
         }
     }
-    Ok(Some(counted))
+    Ok(counted)
 }
 
 /// Combinations of some fields that are asked about, as questions compare values.
@@ -207,52 +211,56 @@ impl Wanted {
             }
         }
         let Some(columns) = columns(pack, bits, &self.fields)? else { return Ok(None) };
-        let Some(groups) = self.places_of(&columns) else { return Ok(None) };
+        let Some(mut numbers) = self.places_of(&columns) else { return Ok(None) };
         let Some(mut own) = self::columns(pack, bits, std::slice::from_ref(field))? else {
             return Ok(None);
         };
-        let Some(values) = own.pop() else { return Ok(None) };
-        let n_values = values.texts.len() as u64 + 1;
-        let columns = [Column { ids: groups, texts: names() }, values];
-        let sizes = [self.keys.len() as u64 + 1, n_values];
+        let (Some(ids), Some(texts)) = (own.ids.pop(), own.texts.pop()) else { return Ok(None) };
+        let n_values = texts.len() as u64 + 1;
+        for (number, id) in numbers.iter_mut().zip(&ids) {
+            *number = *number * n_values + u64::from(*id).min(n_values - 1);
+        }
+        let all = (self.keys.len() as u64 + 1).saturating_mul(n_values);
         // What is in none of them is not counted.
-        let of = |key: u64| (key >= n_values).then_some(key);
-        let Some(counted) = count(pack, bits, &columns, &sizes, of)? else { return Ok(None) };
+        let wanted = |number: u64| number >= n_values;
+        let counted = count(pack, bits, own.of_all, &numbers, all, wanted)?;
         let mut keys = Vec::with_capacity(counted.len() * 2);
         let mut counts = Vec::with_capacity(counted.len());
-        for (key, count) in counted {
-            keys.extend([(key / n_values) as u32, (key % n_values) as u32]);
+        for (number, count) in counted {
+            keys.extend([(number / n_values) as u32, (number % n_values) as u32]);
             counts.push(count);
         }
-        let texts = columns.into_iter().map(|column| column.texts).collect();
-        Ok(Some(Combinations { texts, keys, counts }))
+        Ok(Some(Combinations { texts: vec![names(), texts], keys, counts }))
     }
 
     /// For each matching event one more than the place of its combination, 0 where that was not
     /// asked about.
-    fn places_of(&self, columns: &[Column]) -> Option<Vec<u32>> {
+    fn places_of(&self, columns: &Columns) -> Option<Vec<u64>> {
         let sizes: Vec<u64> = self.values.iter().map(|all| all.len() as u64 + 1).collect();
         let all = sizes.iter().try_fold(1_u64, |all, size| all.checked_mul(*size))?;
         let all = usize::try_from(all).ok().filter(|all| *all <= 1 << 22)?;
-        let mut place_of = vec![0_u32; all];
+        let mut place_of = vec![0_u64; all];
         for (key, place) in self.keys.iter().zip(1..) {
             let number = key.iter().zip(&sizes).fold(0, |n, (at, size)| n * size + u64::from(*at));
             *place_of.get_mut(number as usize)? = place;
         }
-        let mut numbers: Vec<u64> = vec![0; columns.first().map_or(0, |column| column.ids.len())];
-        for ((column, values), size) in columns.iter().zip(&self.values).zip(&sizes) {
+        let mut numbers: Vec<u64> = vec![0; columns.len];
+        let fields = columns.ids.iter().zip(&columns.texts);
+        for (((ids, texts), values), size) in fields.zip(&self.values).zip(&sizes) {
             // Each value becomes its place among those asked about, the last being none of them.
             let place = |number: u32| {
-                let value = column.texts.text(number).map(|text| fold(&text));
+                let value = texts.text(number).map(|text| fold(&text));
                 values.iter().position(|known| *known == value).unwrap_or(values.len()) as u64
             };
-            let places: Vec<u64> = (0..=column.texts.len() as u32).map(place).collect();
-            for (number, id) in numbers.iter_mut().zip(&column.ids) {
+            let places: Vec<u64> = (0..=texts.len() as u32).map(place).collect();
+            for (number, id) in numbers.iter_mut().zip(ids) {
                 *number = *number * size + places.get(*id as usize).copied().unwrap_or_default();
             }
         }
-        let place = |number: &u64| place_of.get(*number as usize).copied().unwrap_or_default();
-        Some(numbers.iter().map(place).collect())
+        for number in &mut numbers {
+            *number = place_of.get(*number as usize).copied().unwrap_or_default();
+        }
+        Some(numbers)
     }
 
     /// Takes merged counts apart again: for each combination asked about its own rows.

@@ -49,7 +49,21 @@ impl Pivot for Foreign {
             Some(_) => question.clone(),
             None => all([question.clone(), not(context.platform())]),
         };
-        let requests = context.requests(&mut answer, &others, &[])?;
+        let columns = [
+            table::TIME,
+            table::USER,
+            table::VERB,
+            table::RESOURCE,
+            table::NAMESPACE,
+            table::NAME,
+            table::CODE,
+            table::OUTCOME,
+            table::PEER,
+            table::OWNER,
+            table::AGENT,
+            table::ALLOWED_BY,
+        ];
+        let requests = context.requests_shown(&mut answer, &others, &columns, &[])?;
         let foreign: Vec<&Request> = requests
             .iter()
             .filter(|request| !matches!(request.outcome, Outcome::Failed(_)))
@@ -71,20 +85,6 @@ impl Pivot for Foreign {
                 Some((what, String::new()))
             },
         ));
-        let columns = [
-            table::TIME,
-            table::USER,
-            table::VERB,
-            table::RESOURCE,
-            table::NAMESPACE,
-            table::NAME,
-            table::CODE,
-            table::OUTCOME,
-            table::PEER,
-            table::OWNER,
-            table::AGENT,
-            table::ALLOWED_BY,
-        ];
         answer.sections.push(context.table("requests", foreign, &columns));
         let fields = [
             ("user", Field::path("user.username")),

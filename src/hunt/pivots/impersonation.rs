@@ -53,7 +53,7 @@ impl Pivot for Impersonation {
             table::TIME,
             table::USER,
             table::AS,
-            ("as_groups", |_, request| {
+            ("as_groups", &[], |_, request| {
                 let groups = request.all("impersonatedUser.groups");
                 crate::hunt::spec_paths::list_cell(groups.into_iter().map(str::to_owned).collect())
             }),
@@ -61,7 +61,7 @@ impl Pivot for Impersonation {
             table::URI,
             table::CODE,
             table::OUTCOME,
-            ("message", |_, request| {
+            ("message", &[], |_, request| {
                 request.get("responseStatus.message").filter(|_| request.code() == Some(403)).into()
             }),
             table::PEER,

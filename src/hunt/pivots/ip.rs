@@ -24,6 +24,7 @@ use crate::hunt::pivot_requests::TIME;
 use crate::hunt::pivot_requests::USER;
 use crate::hunt::pivot_requests::VERB;
 use crate::hunt::pivot_requests::counted;
+use crate::hunt::pivot_requests::needs;
 use crate::hunt::pivot_requests::one_argument;
 use crate::hunt::pivot_requests::push;
 use crate::hunt::pivot_requests::section;
@@ -79,11 +80,11 @@ impl Pivot for Ip {
         }
         let columns =
             [TIME, USER, AS, VERB, RESOURCE, NAMESPACE, NAME, CODE, OUTCOME, AGENT, CREDENTIAL];
-        let listed = context.listed(&mut answer, &vouched, &[])?;
+        let listed = context.listed(&mut answer, &vouched, &columns)?;
         answer.sections.push(context.table("requests", &listed, &columns));
         if !claimed.is_empty() {
             let columns = [TIME, USER, VERB, RESOURCE, CODE, OUTCOME, PEER, AGENT];
-            let claimed = request::with_columns(context.evidence, claimed, request::COLUMNS)?;
+            let claimed = request::with_columns(context.evidence, claimed, &needs(&columns))?;
             let mut table = context.table("requests that only claim it", &claimed, &columns);
             table.notes.push(
                 "only the last of sourceIPs is vouched for; these name the address before it"

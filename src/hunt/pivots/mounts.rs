@@ -65,8 +65,8 @@ impl Pivot for Mounts {
             table::RESOURCE,
             table::NAMESPACE,
             table::NAME,
-            ("host_paths", |_, request| spec::list_cell(paths(request))),
-            ("sensitive", |_, request| match sensitive_paths(request) {
+            ("host_paths", &[], |_, request| spec::list_cell(paths(request))),
+            ("sensitive", &[], |_, request| match sensitive_paths(request) {
                 found if found.is_empty() => Cell::Empty,
                 found => Cell::List(found),
             }),

@@ -41,7 +41,17 @@ impl Pivot for Node {
         let question = context.refined(either([is("user", &user), is(NODE_NAME, node)]));
         let mut answer = context.answer(self, &question);
         let own = context.refined(is("user", &user));
-        let requests = context.requests(&mut answer, &own, &[])?;
+        let columns = [
+            table::TIME,
+            table::VERB,
+            table::RESOURCE,
+            table::NAMESPACE,
+            table::NAME,
+            table::OUTCOME,
+            table::PEER,
+            table::AGENT,
+        ];
+        let requests = context.requests_shown(&mut answer, &own, &columns, &[])?;
         answer.sections.push(facts(context, node));
         let pods = pods(context, node);
         let rotate = rotate(context, node, &requests);
@@ -64,16 +74,6 @@ impl Pivot for Node {
             .iter()
             .filter(|r| r.get("ua").is_none_or(|agent| !agent.starts_with("kubelet/")))
             .collect();
-        let columns = [
-            table::TIME,
-            table::VERB,
-            table::RESOURCE,
-            table::NAMESPACE,
-            table::NAME,
-            table::OUTCOME,
-            table::PEER,
-            table::AGENT,
-        ];
         answer.sections.push(context.table("with its credential, but no kubelet", odd, &columns));
         answer.sections.push(rotate);
         answer.notes.push(

@@ -95,7 +95,7 @@ impl Pivot for User {
             CREDENTIAL, BOUND_POD,
         ];
         let all: Vec<&Request> = requests.iter().collect();
-        let listed = context.listed(&mut answer, &all, &[POD_NAME])?;
+        let listed = context.listed(&mut answer, &all, &columns)?;
         answer.sections.push(context.table("requests", &listed, &columns));
         if requests.iter().any(|request| request.get("as").is_some()) {
             answer.notes.push(
@@ -112,7 +112,7 @@ impl Pivot for User {
 const SUMMED: [&str; 5] = ["ua", "objectRef.namespace", "credential", "reason", "as"];
 
 const BOUND_POD: crate::hunt::pivot_requests::Column =
-    ("bound_pod", |_, request| request.get(POD_NAME).into());
+    ("bound_pod", &[POD_NAME], |_, request| request.get(POD_NAME).into());
 
 fn summary(name: &str, requests: &[Request]) -> String {
     let first = requests.iter().find_map(|request| request.time);
