@@ -62,7 +62,7 @@ impl Pivot for Ip {
         };
         let question = context.refined(is("ip", &address.to_string()));
         let mut answer = context.answer(self, &question);
-        let requests = context.requests_to_sum(&mut answer, &question, &["ua", "credential"])?;
+        let requests = context.requests_to_sum(&mut answer, &question, &SUMMED)?;
         let mut named = Once::by(["peer"]);
         let (vouched, claimed): (Vec<&Request>, Vec<&Request>) =
             requests.iter().partition(|request| {
@@ -96,6 +96,9 @@ impl Pivot for Ip {
         Ok(answer)
     }
 }
+
+/// What is summed up.
+const SUMMED: [&str; 4] = ["peer", "user", "ua", "credential"];
 
 fn summary(
     context: &PivotContext<'_>,

@@ -109,7 +109,7 @@ impl Pivot for User {
 }
 
 /// What is summed up.
-const SUMMED: [&str; 5] = ["ua", "objectRef.namespace", "credential", "reason", "as"];
+const SUMMED: [&str; 6] = ["peer", "ua", "objectRef.namespace", "credential", "reason", "as"];
 
 const BOUND_POD: crate::hunt::pivot_requests::Column =
     ("bound_pod", &[POD_NAME], |_, request| request.get(POD_NAME).into());
