@@ -5,7 +5,7 @@
 //! `--only NAME` measures one pivot, `investigate` or `ledgers`; `--answers FILE` writes what every
 //! pivot says, with several options, instead of measuring: to hold two versions against each other.
 //! `--loads 0` does not measure the ledgers, `--repeat N` asks everything N times,
-//! `--argument A` only this.
+//! `--argument A` only this, `--cold 1` each time of an index just opened.
 //!
 //! Measured: the ledgers from a freshly opened index; every pivot of the registry, each over
 //! several distinct arguments (some that occur often, some that occur in the planted incident),
@@ -93,6 +93,7 @@ fn main() {
         turns: args.value("--turns", 12),
         repeat: args.value("--repeat", 1),
         argument: args.value("--argument", String::new()),
+        cold: (args.value("--cold", 0) > 0).then(|| dir.clone()),
     };
     let answers: String = args.value("--answers", String::new());
     if !answers.is_empty() {
@@ -206,6 +207,7 @@ struct Bench<'b> {
     turns: usize,
     repeat: usize,
     argument: String,
+    cold: Option<PathBuf>,
 }
 
 impl Bench<'_> {
@@ -300,12 +302,12 @@ impl Bench<'_> {
             let cpu = measure::cpu_seconds();
             for turn in 0..arguments.len().max(5) * self.repeat {
                 let argument = &arguments[turn % arguments.len()];
+                let fresh = self.cold.as_ref().map(|dir| open(dir).unwrap());
+                let context =
+                    PivotContext { evidence: fresh.as_ref().unwrap_or(self.searcher), ..context };
                 let begin = Instant::now();
-                let answer = times.take(|| ask(argument));
+                let answer = times.take(|| pivot.run(&context, argument).unwrap());
                 let took = begin.elapsed().as_secs_f64() * 1e3;
-                if std::env::var("AGAIN").is_ok() && took > 8.0 {
-                    eprintln!("{} {turn} {:.1} {}", pivot.name(), took, argument.join(" "));
-                }
                 if took > slowest.0 {
                     slowest = (took, argument.join(" "));
                 }

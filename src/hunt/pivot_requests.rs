@@ -30,8 +30,7 @@ const SUMMED: usize = 10_000;
 
 /// A column of a table of requests: its name, what must have been read of the requests, and how a
 /// cell is filled.
-pub type Column =
-    (&'static str, &'static [&'static str], fn(&PivotContext<'_>, &Request) -> Cell);
+pub type Column = (&'static str, &'static [&'static str], fn(&PivotContext<'_>, &Request) -> Cell);
 
 /// When it was received.
 pub const TIME: Column = ("time", &[], |_, r| r.time.into());

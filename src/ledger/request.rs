@@ -469,11 +469,7 @@ fn add_stage(request: &mut Request, line: u32) {
 
 /// Joins what an aggregated server wrote down about a request with the front server's record, among
 /// those whose id `several` have.
-fn join_servers(
-    requests: Vec<Request>,
-    several: &[usize],
-    repeated: &Repeated,
-) -> Vec<Request> {
+fn join_servers(requests: Vec<Request>, several: &[usize], repeated: &Repeated) -> Vec<Request> {
     let mut by_id: HashMap<(&str, &str), Vec<usize>> = HashMap::with_capacity(several.len());
     for at in several {
         let Some(request) = requests.get(*at) else { continue };

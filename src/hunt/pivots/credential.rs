@@ -64,8 +64,7 @@ impl Pivot for CredentialPivot {
             TIME, USER, AS, VERB, RESOURCE, NAMESPACE, NAME, CODE, OUTCOME, LENGTH, PEER, OWNER,
             AGENT, ALLOWED_BY,
         ];
-        let requests =
-            context.requests_shown(&mut answer, &question, &columns, &["credential"])?;
+        let requests = context.requests_shown(&mut answer, &question, &columns, &["credential"])?;
         let (uses, mints): (Vec<&Request>, Vec<&Request>) =
             requests.iter().partition(|r| r.get("credential").is_some_and(|used| same(used, &id)));
         let known: Vec<&Credential> = context.ledgers.credentials.by_id(&id).collect();

@@ -50,13 +50,6 @@ impl Pivot for Mounts {
         let mut answer = context.answer(self, &question);
         let mut extra: Vec<&'static str> = spec::HOST_PATH.to_vec();
         extra.extend(VOLUMES);
-        let requests = context.requests(&mut answer, &question, &extra)?;
-        let dangerous = requests.iter().filter(|request| !sensitive_paths(request).is_empty());
-        answer.summary = format!(
-            "{}, {} of them with a path that hands over the node or its secrets",
-            table::counted(&requests),
-            dangerous.count()
-        );
         let columns: [table::Column; 11] = [
             table::TIME,
             table::USER,
@@ -73,6 +66,13 @@ impl Pivot for Mounts {
             table::OUTCOME,
             table::PEER,
         ];
+        let requests = context.requests_shown(&mut answer, &question, &columns, &extra)?;
+        let dangerous = requests.iter().filter(|request| !sensitive_paths(request).is_empty());
+        answer.summary = format!(
+            "{}, {} of them with a path that hands over the node or its secrets",
+            table::counted(&requests),
+            dangerous.count()
+        );
         answer.sections.push(context.table("requests", &requests, &columns));
         Ok(answer)
     }

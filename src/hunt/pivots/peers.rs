@@ -62,7 +62,8 @@ impl Pivot for Peers {
         let mut shared: HashMap<&str, Vec<usize>> = HashMap::new();
         let titles: Vec<String> =
             actions.iter().map(|action| action_title(&action.values)).collect();
-        for (at, ((action, others), title)) in actions.iter().zip(&others).zip(&titles).enumerate() {
+        for (at, ((action, others), title)) in actions.iter().zip(&others).zip(&titles).enumerate()
+        {
             for other in others {
                 let user = other.values.first().and_then(Option::as_deref).unwrap_or_default();
                 shared.entry(user).or_default().push(at);

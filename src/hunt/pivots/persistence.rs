@@ -75,7 +75,12 @@ impl Pivot for Persistence {
             table::AGENT,
             table::CREDENTIAL,
         ];
-        let requests = context.requests_shown(&mut answer, &question, &columns, spec::IMAGES.as_flattened())?;
+        let requests = context.requests_shown(
+            &mut answer,
+            &question,
+            &columns,
+            spec::IMAGES.as_flattened(),
+        )?;
         let in_list = |list: &[&str], request: &Request| {
             request.get("resource").is_some_and(|resource| list.contains(&resource))
         };
