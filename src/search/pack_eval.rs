@@ -39,6 +39,7 @@ use crate::intake::parse::parse_json;
 use crate::query::matcher::Matcher;
 use crate::query::matcher::field_values;
 use crate::search::bits::Bits;
+use crate::search::codes::value_text;
 use crate::search::evidence::EventId;
 use crate::search::pack_words::events_with_words;
 use crate::search::pattern_sets::PatternSets;
@@ -305,6 +306,9 @@ pub fn sections_of(path: &str) -> impl Iterator<Item = SectionId> + '_ {
 /// So few events are judged by their text rather than searched for among all values.
 const FEW: u64 = 24;
 
+/// Where less than one in so many events is asked about, others are not looked at.
+const SPARSE: u64 = 8;
+
 struct Eval<'p, 'b, 's> {
     scope: PackScope<'p>,
     zone: Zone,
@@ -346,6 +350,14 @@ impl Eval<'_, '_, '_> {
                 let mut bits = mask.clone();
                 let inner = self.node(inner, mask)?;
                 bits.and_not(&inner);
+                bits
+            }
+            Node::Leaf { paths, test } if self.is_sparse(mask, test) => {
+                let events: Vec<usize> = mask.iter().collect();
+                let mut bits = Bits::none(n);
+                for path in paths {
+                    self.leaf_in(path, test, &events, &mut bits)?;
+                }
                 bits
             }
             Node::Leaf { paths, test } => self.once(test.name.as_ref(), |own| {
@@ -427,6 +439,43 @@ impl Eval<'_, '_, '_> {
         Ok(bits)
     }
 
+    /// Says whether a condition is asked of few events and was not answered for all before.
+    fn is_sparse(&self, mask: &Bits, test: &ValueTest) -> bool {
+        let few = mask.count() * SPARSE < self.pack().len() as u64;
+        let known = |name: &Arc<str>| self.pack().kept::<Bits>(name).is_some();
+        few && self.batch.sets.is_none() && !test.name.as_ref().is_some_and(known)
+    }
+
+    /// Adds those of some events (ascending) that have a passing value at a path.
+    fn leaf_in(
+        &self,
+        path: &str,
+        test: &ValueTest,
+        events: &[usize],
+        bits: &mut Bits,
+    ) -> Result<()> {
+        for section in sections_of(path) {
+            if !self.pack().has_section(section) {
+                continue;
+            }
+            for column in self.pack().directory(section)?.at(path) {
+                let dict = self.pack().dict(section, *column)?;
+                // Few events have few of the values.
+                let mut verdicts: hashbrown::HashMap<u32, bool> = hashbrown::HashMap::new();
+                self.pack().occurrences_in(section, *column, events, |at, id| {
+                    let passes = || test.test.accepts(&value_text(&dict, id));
+                    if *verdicts.entry(id).or_insert_with(passes) {
+                        bits.set(events.get(at).copied().unwrap_or(usize::MAX));
+                    }
+                })?;
+            }
+        }
+        if test.accepts_true || test.accepts_false {
+            self.literals(path, |known| accepts_literal(test, known), bits)?;
+        }
+        Ok(())
+    }
+
     /// Adds the events that have a passing value at a path.
     fn leaf(&mut self, path: &str, test: &ValueTest, bits: &mut Bits) -> Result<()> {
         for section in sections_of(path) {
@@ -440,12 +489,7 @@ impl Eval<'_, '_, '_> {
             }
         }
         if test.accepts_true || test.accepts_false {
-            let accepts = |known| match known {
-                Known::True => test.accepts_true,
-                Known::False => test.accepts_false,
-                _ => false,
-            };
-            self.literals(path, accepts, bits)?;
+            self.literals(path, |known| accepts_literal(test, known), bits)?;
         }
         Ok(())
     }
@@ -751,6 +795,14 @@ impl Eval<'_, '_, '_> {
             }
         }
         Ok(bits)
+    }
+}
+
+fn accepts_literal(test: &ValueTest, known: Known) -> bool {
+    match known {
+        Known::True => test.accepts_true,
+        Known::False => test.accepts_false,
+        _ => false,
     }
 }
 

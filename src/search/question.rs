@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::event::field::Field;
+use crate::event::field::FieldKind;
 use crate::event::field::Reading;
 use crate::event::time::TimeRange;
 use crate::event::words::fold;
@@ -20,6 +21,7 @@ use crate::index::pack::filter::word_key;
 use crate::query::ast::GlobPart;
 use crate::query::ast::QueryAst;
 use crate::query::ast::Test;
+use crate::query::ast::ValueSet;
 use crate::query::ast::WordPattern;
 use crate::query::error::QueryError;
 use crate::query::matcher::MatchOptions;
@@ -52,8 +54,9 @@ pub struct ValueTest {
     pub accepts_false: bool,
     /// See [`CompiledTest::ascii_pattern`].
     pub pattern: Option<String>,
-    /// Words every passing value holds, hashed; what a pack lacks cannot pass.
-    keys: Vec<u64>,
+    /// Words, hashed: of one of these lists every passing value holds all; what a pack lacks cannot
+    /// pass.
+    keys: Vec<Vec<u64>>,
     /// The field and the test as text: equal conditions have equal names.
     pub name: Option<Arc<str>>,
 }
@@ -217,6 +220,7 @@ impl Question {
 }
 
 fn node(ast: &QueryAst, zone: Zone, mut sharing: Option<&mut Sharing>) -> Result<Node, QueryError> {
+    let in_batch = sharing.is_some();
     let mut all = |parts: &[QueryAst]| -> Result<Vec<Node>, QueryError> {
         let mut nodes: Vec<Node> = parts
             .iter()
@@ -229,6 +233,8 @@ fn node(ast: &QueryAst, zone: Zone, mut sharing: Option<&mut Sharing>) -> Result
         QueryAst::All => Node::All,
         QueryAst::And(parts) => Node::And(all(parts)?),
         QueryAst::Or(parts) => {
+            // In a batch conditions are shared one by one.
+            let parts = &if in_batch { parts.clone() } else { one_test_a_field(parts) };
             let is_words = |part: &&QueryAst| matches!(part, QueryAst::Words(_));
             let (words, others): (Vec<&QueryAst>, Vec<&QueryAst>) =
                 parts.iter().partition(is_words);
@@ -265,6 +271,38 @@ fn node(ast: &QueryAst, zone: Zone, mut sharing: Option<&mut Sharing>) -> Result
             Node::Words(WordTest::new(patterns), Box::new(matcher))
         }
     })
+}
+
+/// Makes one condition of those that compare one field with one text each: a column is passed over
+/// once for all of them.
+fn one_test_a_field(parts: &[QueryAst]) -> Vec<QueryAst> {
+    let mut texts: Vec<(&Field, Vec<String>)> = Vec::new();
+    let mut others: Vec<QueryAst> = Vec::new();
+    for part in parts {
+        match part {
+            QueryAst::Field { field, test: Test::Equals { text, cased: false } }
+                if matches!(field.kind(), FieldKind::Text | FieldKind::Open) =>
+            {
+                match texts.iter_mut().find(|(known, _)| *known == field) {
+                    Some((_, texts)) => texts.push(fold(text)),
+                    None => texts.push((field, vec![fold(text)])),
+                }
+            }
+            other => others.push(other.clone()),
+        }
+    }
+    let joined = texts.into_iter().map(|(field, mut texts)| {
+        texts.sort_unstable();
+        texts.dedup();
+        match texts.as_slice() {
+            [one] => QueryAst::equals(field.clone(), one),
+            _ => {
+                let set = ValueSet { file: String::new(), texts, networks: Vec::new() };
+                QueryAst::Field { field: field.clone(), test: Test::OneOf(Arc::new(set)) }
+            }
+        }
+    });
+    joined.chain(others).collect()
 }
 
 /// Answers to longer conditions are not kept.
@@ -320,14 +358,27 @@ fn widen(inner: &QueryAst, path: &str) -> QueryAst {
     }
 }
 
+/// Of longer lists a pack is not asked for each text.
+const LISTED: usize = 64;
+
 impl ValueTest {
     fn new(test: CompiledTest) -> ValueTest {
-        let keys = test
-            .exact_folded()
+        let texts: Vec<&str> = match (test.exact_folded(), test.folded_texts()) {
+            (Some(text), _) => vec![text],
+            (None, Some(texts)) if texts.len() <= LISTED => {
+                texts.iter().map(String::as_str).collect()
+            }
+            _ => Vec::new(),
+        };
+        let keys_of = |text: &&str| match text.is_ascii() {
+            true => words(text).filter_map(word_key).collect(),
             // Folding can move word boundaries outside ASCII.
-            .filter(|text| text.is_ascii())
-            .map(|text| words(text).filter_map(word_key).collect())
-            .unwrap_or_default();
+            false => Vec::new(),
+        };
+        let mut keys: Vec<Vec<u64>> = texts.iter().map(keys_of).collect();
+        if keys.is_empty() {
+            keys.push(Vec::new());
+        }
         ValueTest {
             accepts_true: test.accepts("true"),
             accepts_false: test.accepts("false"),
@@ -343,7 +394,8 @@ impl ValueTest {
         let fact = |fact| paths.iter().any(|path| filter.may_hold(path_key(path, fact)));
         (self.accepts_true && fact(PathFact::True))
             || (self.accepts_false && fact(PathFact::False))
-            || (self.keys.iter().all(|key| filter.may_hold(*key)) && fact(PathFact::Value))
+            || (self.keys.iter().any(|keys| keys.iter().all(|key| filter.may_hold(*key)))
+                && fact(PathFact::Value))
     }
 }
 
@@ -368,7 +420,11 @@ impl Node {
     fn cost(&self) -> u32 {
         match self {
             Node::All | Node::Source(_) | Node::Meta(..) | Node::Flag(_) => 0,
-            Node::Leaf { paths, .. } if paths.iter().all(|p| !p.contains("Object.")) => 1,
+            Node::Leaf { paths, test } if paths.iter().all(|p| !p.contains("Object.")) => {
+                // Whole texts usually leave few events, which is all that is asked of the others.
+                let whole = test.test.exact_folded().is_some() || test.test.folded_texts().is_some();
+                if whole { 1 } else { 2 }
+            }
             Node::Peer(_) => 2,
             Node::Leaf { .. } | Node::Present(_) => 3,
             Node::FirstOf { .. } => 4,
