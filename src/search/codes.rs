@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
+use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::event::json::decode;
 use crate::event::time::Timestamp;
@@ -142,50 +144,58 @@ impl Codes {
 
     /// Gives every text a class: equal texts, and only they, are in the same one.
     pub fn classes(&self) -> Classes {
+        match self.uuids() {
+            Some(uuids) => self.classes_by(uuids),
+            None => self.classes_by((1..=self.texts.len() as u32).map(|number| self.text(number))),
+        }
+    }
+
+    /// All texts as identifiers, where all have the same prefix: 16 bytes instead of 36 and more.
+    fn uuids(&self) -> Option<impl Iterator<Item = [u8; 16]> + '_> {
+        let mut prefix: Option<&[u8]> = None;
+        for dict in &self.dicts {
+            let Dict::Uuid { prefix: own, .. } = &**dict else { return None };
+            if *prefix.get_or_insert(own) != own.as_slice() {
+                return None;
+            }
+        }
+        prefix.filter(|_| self.own.is_empty())?;
+        Some(self.texts.iter().map(|place| {
+            match self.dicts.get(place.dict as usize).map(|dict| &**dict) {
+                Some(Dict::Uuid { ids, .. }) => ids.get(place.id as usize).copied(),
+                _ => None,
+            }
+            .unwrap_or_default()
+        }))
+    }
+
+    /// The same by what stands for each text.
+    fn classes_by<T: Hash + Eq>(&self, keys: impl Iterator<Item = T>) -> Classes {
         let mut classes = Classes { of: Vec::with_capacity(self.texts.len() + 1), first: vec![0] };
         classes.of.push(0);
-        let mut table: HashTable<(u64, u32)> = HashTable::with_capacity(self.texts.len());
-        let (mut own, mut other) = (Vec::new(), Vec::new());
-        for number in 1..=self.texts.len() as u32 {
-            self.bytes(number, &mut own);
-            let hash = xxh3_64(&own);
-            let same = |(known, class): &(u64, u32)| {
-                *known == hash && {
-                    let first = classes.first.get(*class as usize).copied().unwrap_or_default();
-                    self.bytes(first, &mut other);
-                    own == other
-                }
-            };
-            let class = match table.find(hash, same) {
-                Some((_, class)) => *class,
+        // Whoever writes events must not be able to choose what falls together.
+        let seeded = DefaultHashBuilder::default();
+        let mut known: Vec<T> = Vec::new();
+        let mut table: HashTable<u32> = HashTable::new();
+        for (key, number) in keys.zip(1_u32..) {
+            let hash = seeded.hash_one(&key);
+            let is = |at: &u32| known.get(*at as usize).is_some_and(|known| *known == key);
+            let class = match table.find(hash, is) {
+                Some(at) => *at + 1,
                 None => {
-                    let class = classes.first.len() as u32;
+                    let at = known.len() as u32;
+                    known.push(key);
                     classes.first.push(number);
-                    table.insert_unique(hash, (hash, class), |(hash, _)| *hash);
-                    class
+                    let again = |at: &u32| {
+                        known.get(*at as usize).map_or(0, |known| seeded.hash_one(known))
+                    };
+                    table.insert_unique(hash, at, again);
+                    at + 1
                 }
             };
             classes.of.push(class);
         }
         classes
-    }
-
-    /// Puts the bytes of a text into `out`.
-    fn bytes(&self, number: u32, out: &mut Vec<u8>) {
-        out.clear();
-        let place = self.place_of(number);
-        let dict = place.and_then(|place| self.dicts.get(place.dict as usize));
-        match (place, dict) {
-            // An identifier has nothing that is written otherwise than it is.
-            (Some(place), Some(dict)) if matches!(**dict, Dict::Uuid { .. }) => {
-                let value = dict.get(place.id);
-                match memchr::memchr(b'\\', &value) {
-                    None if value.is_ascii() => out.extend_from_slice(&value),
-                    _ => out.extend_from_slice(value_text(dict, place.id).as_bytes()),
-                }
-            }
-            _ => out.extend_from_slice(self.text(number).as_bytes()),
-        }
     }
 
     /// Gives the event at a place one more value.

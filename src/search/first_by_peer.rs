@@ -23,26 +23,19 @@ pub type Firsts = Vec<Option<(i64, Vec<usize>)>>;
 #[derive(Debug)]
 pub struct Wishes<'w> {
     wanted: &'w [WantedPeer],
-    by_peer: HashMap<String, OfPeer>,
+    /// For each peer when each of its wishes begins, and its place among all, in that order.
+    peers: Vec<Vec<(i64, usize)>>,
+    by_peer: HashMap<String, usize>,
 }
 
-/// The wishes of one peer.
-#[derive(Debug, Default)]
-struct OfPeer {
-    /// When each begins, and its place among all; in the order of their beginnings.
-    begins: Vec<(i64, usize)>,
-    /// How long the longest is.
-    longest: i64,
-}
-
-impl OfPeer {
-    /// Wishes that a moment can lie in.
-    fn around(&self, time: i64) -> &[(i64, usize)] {
-        let from = time.saturating_sub(self.longest);
-        let first = self.begins.partition_point(|(begin, _)| *begin < from);
-        let end = self.begins.partition_point(|(begin, _)| *begin <= time);
-        self.begins.get(first..end).unwrap_or_default()
-    }
+/// How far the wishes of one peer were met, while events come in order of time.
+#[derive(Clone, Debug, Default)]
+struct Cursor {
+    /// The next wish that has not begun.
+    next: usize,
+    /// The time of the last event, and the wishes it was the first event for.
+    time: Option<i64>,
+    met: Vec<usize>,
 }
 
 /// An address has one form, whatever its spelling; questions compare peers so.
@@ -56,16 +49,19 @@ pub fn as_compared(text: &str) -> String {
 impl<'w> Wishes<'w> {
     /// Sorts wishes by peer.
     pub fn new(wanted: &'w [WantedPeer]) -> Wishes<'w> {
-        let mut by_peer: HashMap<String, OfPeer> = HashMap::new();
+        let mut own = Wishes { wanted, peers: Vec::new(), by_peer: HashMap::new() };
         for (at, one) in wanted.iter().enumerate() {
-            let own = by_peer.entry(as_compared(&one.peer)).or_default();
-            let begin = one.range.since.map_or(i64::MIN, |since| since.0);
-            let end = one.range.until.map_or(i64::MAX, |until| until.0);
-            own.begins.push((begin, at));
-            own.longest = own.longest.max(end.saturating_sub(begin));
+            let next = own.peers.len();
+            let peer = *own.by_peer.entry(as_compared(&one.peer)).or_insert(next);
+            if peer == next {
+                own.peers.push(Vec::new());
+            }
+            if let Some(begins) = own.peers.get_mut(peer) {
+                begins.push((one.range.since.map_or(i64::MIN, |since| since.0), at));
+            }
         }
-        by_peer.values_mut().for_each(|own| own.begins.sort_unstable());
-        Wishes { wanted, by_peer }
+        own.peers.iter_mut().for_each(|begins| begins.sort_unstable());
+        own
     }
 
     /// Time that holds all the times asked about.
@@ -87,6 +83,13 @@ impl<'w> Wishes<'w> {
         }
         let pack = scope.pack;
         let times = pack.times()?;
+        let time_of = |event: usize| times.get(event).copied().unwrap_or(NO_TIME);
+        let mut events: Vec<usize> =
+            bits.iter().filter(|event| time_of(*event) != NO_TIME).collect();
+        if !events.is_sorted_by_key(|event| time_of(*event)) {
+            events.sort_by_key(|event| time_of(*event));
+        }
+        let mut cursors = vec![Cursor::default(); self.peers.len()];
         let columns = if pack.whole()?.is_empty() { origin(pack, &Field::Peer)? } else { None };
         let ids = match &columns {
             Some(columns) => columns.ids(pack)?,
@@ -94,44 +97,62 @@ impl<'w> Wishes<'w> {
         };
         if let (Some(columns), Some(ids)) = (columns, ids) {
             let texts = columns.texts(pack)?;
-            let mut known: Vec<Option<Option<&OfPeer>>> = vec![None; texts.len() + 1];
-            for event in bits.iter() {
+            let mut known: Vec<Option<Option<usize>>> = vec![None; texts.len() + 1];
+            for event in events {
                 let number = ids.get(event).copied().unwrap_or_default();
                 let Some(slot) = known.get_mut(number as usize) else { continue };
-                let wishes =
-                    *slot.get_or_insert_with(|| self.of_peer(texts.text(number).as_deref()));
-                self.note(&mut first, wishes, event, times.get(event).copied());
+                let peer = *slot.get_or_insert_with(|| self.of_peer(texts.text(number).as_deref()));
+                if let Some(peer) = peer {
+                    self.note(&mut first, &mut cursors, peer, (event, time_of(event)));
+                }
             }
             return Ok(first);
         }
-        let events: Vec<usize> = bits.iter().collect();
-        let peers = codes(scope, &events, &Field::Peer, zone)?;
-        for (at, event) in events.iter().enumerate() {
+        let asked: Vec<usize> = bits.iter().collect();
+        let peers = codes(scope, &asked, &Field::Peer, zone)?;
+        for event in events {
+            let Ok(at) = asked.binary_search(&event) else { continue };
             for number in peers.of(at) {
-                let wishes = self.of_peer(Some(peers.text(number)));
-                self.note(&mut first, wishes, *event, times.get(*event).copied());
+                if let Some(peer) = self.of_peer(Some(peers.text(number))) {
+                    self.note(&mut first, &mut cursors, peer, (event, time_of(event)));
+                }
             }
         }
         Ok(first)
     }
 
-    fn of_peer(&self, peer: Option<&str>) -> Option<&OfPeer> {
-        self.by_peer.get(&as_compared(peer?))
+    fn of_peer(&self, peer: Option<&str>) -> Option<usize> {
+        self.by_peer.get(&as_compared(peer?)).copied()
     }
 
-    fn note(&self, first: &mut Firsts, own: Option<&OfPeer>, event: usize, time: Option<i64>) {
-        let time = time.filter(|time| *time != NO_TIME);
-        let Some((own, time)) = own.zip(time) else { return };
-        for (_, wish) in own.around(time) {
-            let wanted = self.wanted.get(*wish);
-            if !wanted.is_some_and(|one| one.range.contains(Some(Timestamp(time)))) {
-                continue;
+    /// Meets the wishes of a peer that begin at or before this event of its, and were not met: of
+    /// each the first event decides, and those of the same time.
+    fn note(
+        &self,
+        first: &mut Firsts,
+        cursors: &mut [Cursor],
+        peer: usize,
+        (event, time): (usize, i64),
+    ) {
+        let Some((begins, own)) = self.peers.get(peer).zip(cursors.get_mut(peer)) else { return };
+        if own.time == Some(time) {
+            for wish in &own.met {
+                if let Some(Some((_, events))) = first.get_mut(*wish) {
+                    events.push(event);
+                }
             }
-            let Some(slot) = first.get_mut(*wish) else { continue };
-            match slot {
-                Some((known, events)) if *known == time => events.push(event),
-                Some((known, _)) if *known < time => {}
-                _ => *slot = Some((time, vec![event])),
+            return;
+        }
+        own.time = Some(time);
+        own.met.clear();
+        while let Some((_, wish)) = begins.get(own.next).filter(|(begin, _)| *begin <= time) {
+            own.next += 1;
+            let wanted = self.wanted.get(*wish);
+            if wanted.is_some_and(|one| one.range.contains(Some(Timestamp(time)))) {
+                own.met.push(*wish);
+                if let Some(slot) = first.get_mut(*wish) {
+                    *slot = Some((time, vec![event]));
+                }
             }
         }
     }

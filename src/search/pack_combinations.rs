@@ -1,10 +1,12 @@
 //! Counts of combinations of fields in one pack, by the numbers of its own columns, and how they
 //! are added up over packs: a text is looked at once per pack, and made once in all.
 
+use std::hash::BuildHasher;
+
+use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
 use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::event::field::Field;
 use crate::event::field::FieldKind;
@@ -326,12 +328,14 @@ pub fn merge(packs: &[Combinations], n_fields: usize) -> Combinations {
 struct Named {
     texts: Vec<String>,
     table: HashTable<(u64, u32)>,
+    /// Whoever writes events must not be able to choose what falls together.
+    seeded: DefaultHashBuilder,
 }
 
 impl Named {
     /// The number of a text, from 1.
     fn number(&mut self, text: &str) -> u32 {
-        let hash = xxh3_64(text.as_bytes());
+        let hash = self.seeded.hash_one(text);
         let is = |known: &(u64, u32)| {
             known.0 == hash && self.texts.get(known.1 as usize - 1).is_some_and(|t| t == text)
         };
