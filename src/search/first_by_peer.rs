@@ -23,19 +23,16 @@ pub type Firsts = Vec<Option<(i64, Vec<usize>)>>;
 #[derive(Debug)]
 pub struct Wishes<'w> {
     wanted: &'w [WantedPeer],
-    /// For each peer when each of its wishes begins, and its place among all, in that order.
-    peers: Vec<Vec<(i64, usize)>>,
+    /// Which wishes each peer has.
+    peers: Vec<Vec<usize>>,
     by_peer: HashMap<String, usize>,
 }
 
-/// How far the wishes of one peer were met, while events come in order of time.
+/// What a pack has of one peer: the wishes that can be met in it, and events with their times.
 #[derive(Clone, Debug, Default)]
-struct Cursor {
-    /// The next wish that has not begun.
-    next: usize,
-    /// The time of the last event, and the wishes it was the first event for.
-    time: Option<i64>,
-    met: Vec<usize>,
+struct Here {
+    wishes: Vec<usize>,
+    events: Vec<(i64, usize)>,
 }
 
 /// An address has one form, whatever its spelling; questions compare peers so.
@@ -56,11 +53,10 @@ impl<'w> Wishes<'w> {
             if peer == next {
                 own.peers.push(Vec::new());
             }
-            if let Some(begins) = own.peers.get_mut(peer) {
-                begins.push((one.range.since.map_or(i64::MIN, |since| since.0), at));
+            if let Some(wishes) = own.peers.get_mut(peer) {
+                wishes.push(at);
             }
         }
-        own.peers.iter_mut().for_each(|begins| begins.sort_unstable());
         own
     }
 
@@ -83,13 +79,8 @@ impl<'w> Wishes<'w> {
         }
         let pack = scope.pack;
         let times = pack.times()?;
-        let time_of = |event: usize| times.get(event).copied().unwrap_or(NO_TIME);
-        let mut events: Vec<usize> =
-            bits.iter().filter(|event| time_of(*event) != NO_TIME).collect();
-        if !events.is_sorted_by_key(|event| time_of(*event)) {
-            events.sort_by_key(|event| time_of(*event));
-        }
-        let mut cursors = vec![Cursor::default(); self.peers.len()];
+        let time_of = |event: usize| times.get(event).copied().filter(|time| *time != NO_TIME);
+        let mut here = self.here(bits.iter().filter_map(time_of));
         let columns = if pack.whole()?.is_empty() { origin(pack, &Field::Peer)? } else { None };
         let ids = match &columns {
             Some(columns) => columns.ids(pack)?,
@@ -98,26 +89,23 @@ impl<'w> Wishes<'w> {
         if let (Some(columns), Some(ids)) = (columns, ids) {
             let texts = columns.texts(pack)?;
             let mut known: Vec<Option<Option<usize>>> = vec![None; texts.len() + 1];
-            for event in events {
+            for event in bits.iter() {
                 let number = ids.get(event).copied().unwrap_or_default();
                 let Some(slot) = known.get_mut(number as usize) else { continue };
                 let peer = *slot.get_or_insert_with(|| self.of_peer(texts.text(number).as_deref()));
-                if let Some(peer) = peer {
-                    self.note(&mut first, &mut cursors, peer, (event, time_of(event)));
-                }
+                note(&mut here, peer, time_of(event), event);
             }
-            return Ok(first);
-        }
-        let asked: Vec<usize> = bits.iter().collect();
-        let peers = codes(scope, &asked, &Field::Peer, zone)?;
-        for event in events {
-            let Ok(at) = asked.binary_search(&event) else { continue };
-            for number in peers.of(at) {
-                if let Some(peer) = self.of_peer(Some(peers.text(number))) {
-                    self.note(&mut first, &mut cursors, peer, (event, time_of(event)));
+        } else {
+            let events: Vec<usize> = bits.iter().collect();
+            let peers = codes(scope, &events, &Field::Peer, zone)?;
+            for (at, event) in events.iter().enumerate() {
+                for number in peers.of(at) {
+                    let peer = self.of_peer(Some(peers.text(number)));
+                    note(&mut here, peer, time_of(*event), *event);
                 }
             }
         }
+        here.iter_mut().for_each(|here| self.meet(here, &mut first));
         Ok(first)
     }
 
@@ -125,35 +113,43 @@ impl<'w> Wishes<'w> {
         self.by_peer.get(&as_compared(peer?)).copied()
     }
 
-    /// Meets the wishes of a peer that begin at or before this event of its, and were not met: of
-    /// each the first event decides, and those of the same time.
-    fn note(
-        &self,
-        first: &mut Firsts,
-        cursors: &mut [Cursor],
-        peer: usize,
-        (event, time): (usize, i64),
-    ) {
-        let Some((begins, own)) = self.peers.get(peer).zip(cursors.get_mut(peer)) else { return };
-        if own.time == Some(time) {
-            for wish in &own.met {
-                if let Some(Some((_, events))) = first.get_mut(*wish) {
-                    events.push(event);
-                }
-            }
-            return;
-        }
-        own.time = Some(time);
-        own.met.clear();
-        while let Some((_, wish)) = begins.get(own.next).filter(|(begin, _)| *begin <= time) {
-            own.next += 1;
+    /// What every peer may wish for among events of these times.
+    fn here(&self, times: impl Iterator<Item = i64>) -> Vec<Here> {
+        let (first, last) =
+            times.fold((i64::MAX, i64::MIN), |(a, b), time| (a.min(time), b.max(time)));
+        let overlaps = |wish: &usize| {
             let wanted = self.wanted.get(*wish);
-            if wanted.is_some_and(|one| one.range.contains(Some(Timestamp(time)))) {
-                own.met.push(*wish);
-                if let Some(slot) = first.get_mut(*wish) {
-                    *slot = Some((time, vec![event]));
-                }
+            wanted.is_some_and(|one| one.range.overlaps(Timestamp(first), Timestamp(last)))
+        };
+        let of_peer = |wishes: &Vec<usize>| Here {
+            wishes: wishes.iter().copied().filter(overlaps).collect(),
+            events: Vec::new(),
+        };
+        self.peers.iter().map(of_peer).collect()
+    }
+
+    /// Finds the first event for each wish of a peer, and those of the same time.
+    fn meet(&self, here: &mut Here, first: &mut Firsts) {
+        here.events.sort_unstable();
+        for wish in &here.wishes {
+            let wanted = self.wanted.get(*wish).map(|one| one.range);
+            let Some((range, slot)) = wanted.zip(first.get_mut(*wish)) else { continue };
+            let since = range.since.map_or(i64::MIN, |since| since.0);
+            let at = here.events.partition_point(|(time, _)| *time < since);
+            let later = here.events.get(at..).unwrap_or_default();
+            let Some((time, _)) = later.first() else { continue };
+            if range.contains(Some(Timestamp(*time))) {
+                let same = later.iter().take_while(|(other, _)| other == time);
+                *slot = Some((*time, same.map(|(_, event)| *event).collect()));
             }
         }
+    }
+}
+
+/// Notes an event of a peer that has wishes.
+fn note(here: &mut [Here], peer: Option<usize>, time: Option<i64>, event: usize) {
+    let own = peer.and_then(|peer| here.get_mut(peer)).filter(|own| !own.wishes.is_empty());
+    if let Some((own, time)) = own.zip(time) {
+        own.events.push((time, event));
     }
 }

@@ -1,6 +1,7 @@
 //! Counts of combinations of fields in one pack, by the numbers of its own columns, and how they
 //! are added up over packs: a text is looked at once per pack, and made once in all.
 
+use std::cell::RefCell;
 use std::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
@@ -27,8 +28,8 @@ use crate::search::pack_top::Count;
 
 type Result<T> = std::result::Result<T, Damage>;
 
-/// Combinations are counted in a list where there can be so few, else in a table.
-const DENSE: u64 = 1 << 13;
+/// Combinations have a place each in a list where there can be so few, else in a table.
+const DENSE: u64 = 1 << 18;
 
 /// What was counted: for each row one number per field, 0 for no value, and its count.
 #[derive(Debug)]
@@ -123,18 +124,31 @@ fn count(
         numbers.get(if of_all { event } else { at }).copied().unwrap_or_default()
     };
     let time_of = |event: usize| times.get(event).copied().unwrap_or(NO_TIME);
+    let mut counted: Vec<(u64, Count)> = Vec::new();
     if all <= DENSE {
-        let mut counts = vec![Count::NONE; all as usize];
-        for (at, event) in bits.iter().enumerate() {
-            if let Some(count) = counts.get_mut(number_of(at, event) as usize) {
-                count.add(time_of(event));
+        PLACES.with_borrow_mut(|places| {
+            places.resize(places.len().max(all as usize), 0);
+            for (at, event) in bits.iter().enumerate() {
+                let number = number_of(at, event);
+                let Some(place) = places.get_mut(number as usize) else { continue };
+                if *place == 0 && wanted(number) {
+                    counted.push((number, Count::NONE));
+                    *place = counted.len() as u32;
+                }
+                let counted = (*place as usize).checked_sub(1).and_then(|at| counted.get_mut(at));
+                if let Some((_, count)) = counted {
+                    count.add(time_of(event));
+                }
             }
-        }
-        let some = (0..all).zip(counts).filter(|(n, count)| count.events() > 0 && wanted(*n));
-        return Ok(some.collect());
+            for (number, _) in &counted {
+                if let Some(place) = places.get_mut(*number as usize) {
+                    *place = 0;
+                }
+            }
+        });
+        return Ok(counted);
     }
     let mut places: hashbrown::HashMap<u64, u32> = hashbrown::HashMap::new();
-    let mut counted: Vec<(u64, Count)> = Vec::new();
     for (at, event) in bits.iter().enumerate() {
         let number = number_of(at, event);
         if !wanted(number) {
@@ -149,6 +163,11 @@ fn count(
         }
     }
     Ok(counted)
+}
+
+thread_local! {
+    /// One more than the place of each combination among those counted; 0 between two packs.
+    static PLACES: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Combinations of some fields that are asked about, as questions compare values.
