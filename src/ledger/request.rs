@@ -79,6 +79,34 @@ struct Columns {
     codes: Vec<Codes>,
     classes: Vec<OnceLock<Classes>>,
     ids: Vec<EventId>,
+    /// What the stage of each number means, and the code.
+    stages: Vec<Stage>,
+    status: Vec<Option<u32>>,
+}
+
+/// What matters of a stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// None is named.
+    #[default]
+    Unknown,
+    /// RequestReceived, ResponseStarted, or whatever else.
+    Early,
+    /// ResponseComplete.
+    Last,
+    /// Panic.
+    Panic,
+}
+
+impl Stage {
+    fn of(text: &str) -> Stage {
+        match text {
+            "" => Stage::Unknown,
+            "ResponseComplete" => Stage::Last,
+            "Panic" => Stage::Panic,
+            _ => Stage::Early,
+        }
+    }
 }
 
 impl Columns {
@@ -91,7 +119,13 @@ impl Columns {
         let codes = evidence.codes(&ids, &fields)?;
         let at = names.iter().enumerate().map(|(at, name)| (*name, at)).collect();
         let classes = codes.iter().map(|_| OnceLock::new()).collect();
-        Ok(Columns { at, codes, classes, ids })
+        let texts = |name: &str| {
+            let at = names.iter().position(|known| *known == name);
+            at.and_then(|at| codes.get(at)).into_iter().flat_map(Codes::texts)
+        };
+        let stages = texts("stage").map(Stage::of).collect();
+        let status = texts("code").map(|code| code.parse().ok()).collect();
+        Ok(Columns { at, codes, classes, ids, stages, status })
     }
 
     /// First value of an event.
@@ -443,9 +477,11 @@ fn start(hit: &Hit, line: u32, columns: &Arc<Columns>) -> Request {
 
 fn add_stage(request: &mut Request, line: u32) {
     let id = request.columns.id(line);
-    let stage = request.columns.first(STAGE, line).unwrap_or_default();
-    let (is_panic, no_stage) = (stage == "Panic", stage.is_empty());
-    if (is_panic || stage == "ResponseComplete") && !request.ended {
+    let of_line = |codes: &Codes| codes.first.get(line as usize).copied();
+    let number = request.columns.codes.get(STAGE).and_then(of_line).unwrap_or_default() as usize;
+    let stage = number.checked_sub(1).and_then(|at| request.columns.stages.get(at)).copied();
+    let stage = stage.unwrap_or_default();
+    if matches!(stage, Stage::Last | Stage::Panic) && !request.ended {
         request.ended = true;
         // The last stage says most; what only earlier stages hold is kept.
         if request.line != line {
@@ -456,13 +492,14 @@ fn add_stage(request: &mut Request, line: u32) {
     } else {
         request.events.push(id);
     }
-    request.panicked |= is_panic;
-    let code = request.at(CODE).and_then(|code| code.parse::<u32>().ok());
+    request.panicked |= stage == Stage::Panic;
+    let code = (request.number(CODE) as usize).checked_sub(1);
+    let code = code.and_then(|at| request.columns.status.get(at)).copied().flatten();
     request.outcome = match code {
         _ if request.panicked => Outcome::Panicked,
         Some(code) if code >= 400 => Outcome::Failed(code),
         // Events from before stages (legacy text, GKE) are whole requests.
-        _ if request.ended || no_stage => Outcome::Succeeded,
+        _ if request.ended || stage == Stage::Unknown => Outcome::Succeeded,
         _ => Outcome::Unfinished,
     };
 }

@@ -32,6 +32,8 @@ pub struct Wishes<'w> {
 #[derive(Clone, Debug, Default)]
 struct Here {
     wishes: Vec<usize>,
+    /// When the first of them begins.
+    since: i64,
     events: Vec<(i64, usize)>,
 }
 
@@ -121,20 +123,33 @@ impl<'w> Wishes<'w> {
             let wanted = self.wanted.get(*wish);
             wanted.is_some_and(|one| one.range.overlaps(Timestamp(first), Timestamp(last)))
         };
-        let of_peer = |wishes: &Vec<usize>| Here {
-            wishes: wishes.iter().copied().filter(overlaps).collect(),
-            events: Vec::new(),
+        let of_peer = |wishes: &Vec<usize>| {
+            let wishes: Vec<usize> = wishes.iter().copied().filter(overlaps).collect();
+            let since = wishes.iter().filter_map(|wish| self.wanted.get(*wish)).map(begin).min();
+            Here { wishes, since: since.unwrap_or(i64::MAX), events: Vec::new() }
         };
         self.peers.iter().map(of_peer).collect()
     }
 
     /// Finds the first event for each wish of a peer, and those of the same time.
     fn meet(&self, here: &mut Here, first: &mut Firsts) {
-        here.events.sort_unstable();
+        // A few wishes are met by looking at every event.
+        let sorted = here.wishes.len() > 8;
+        if sorted {
+            here.events.sort_unstable();
+        }
         for wish in &here.wishes {
-            let wanted = self.wanted.get(*wish).map(|one| one.range);
-            let Some((range, slot)) = wanted.zip(first.get_mut(*wish)) else { continue };
-            let since = range.since.map_or(i64::MIN, |since| since.0);
+            let wanted = self.wanted.get(*wish).map(|one| (one.range, begin(one)));
+            let Some(((range, since), slot)) = wanted.zip(first.get_mut(*wish)) else { continue };
+            if !sorted {
+                let later = here.events.iter().filter(|(time, _)| *time >= since);
+                let Some(time) = later.map(|(time, _)| *time).min() else { continue };
+                if range.contains(Some(Timestamp(time))) {
+                    let same = here.events.iter().filter(|(other, _)| *other == time);
+                    *slot = Some((time, same.map(|(_, event)| *event).collect()));
+                }
+                continue;
+            }
             let at = here.events.partition_point(|(time, _)| *time < since);
             let later = here.events.get(at..).unwrap_or_default();
             let Some((time, _)) = later.first() else { continue };
@@ -149,7 +164,12 @@ impl<'w> Wishes<'w> {
 /// Notes an event of a peer that has wishes.
 fn note(here: &mut [Here], peer: Option<usize>, time: Option<i64>, event: usize) {
     let own = peer.and_then(|peer| here.get_mut(peer)).filter(|own| !own.wishes.is_empty());
-    if let Some((own, time)) = own.zip(time) {
+    if let Some((own, time)) = own.zip(time).filter(|(own, time)| own.since <= *time) {
         own.events.push((time, event));
     }
+}
+
+/// When a wish begins.
+fn begin(wanted: &WantedPeer) -> i64 {
+    wanted.range.since.map_or(i64::MIN, |since| since.0)
 }

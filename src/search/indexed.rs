@@ -300,6 +300,7 @@ impl Searcher {
             let answers = self
                 .ask(some, question, |number, scope, bits| candidates_of(number, scope, &bits))?;
             asked += some.len();
+            found.reserve(answers.iter().map(Vec::len).sum());
             for own in answers {
                 total += own.len() as u64;
                 found.extend(own);
@@ -395,7 +396,7 @@ impl Searcher {
                 Ok(own.iter().copied().zip(places).collect())
             })
             .collect::<Result<_, SearchError>>()?;
-        let mut hits: Vec<(Candidate, Place)> = hits.into_iter().flatten().collect();
+        let mut hits: Vec<(Candidate, Place)> = hits.concat();
         let rank = |place: &Place| self.ranks.get(place.source.0 as usize).copied();
         hits.sort_unstable_by_key(|(c, place)| {
             (c.time, rank(place), place.offset, place.item, c.pack, c.event)

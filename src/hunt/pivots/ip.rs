@@ -30,6 +30,7 @@ use crate::hunt::pivot_requests::push;
 use crate::hunt::pivot_requests::section;
 use crate::ledger::address::Ending;
 use crate::ledger::address::Owner;
+use crate::ledger::grouping::Grouping;
 use crate::ledger::grouping::Once;
 use crate::ledger::network::parse_address;
 use crate::ledger::question::is;
@@ -349,8 +350,9 @@ fn switches(context: &PivotContext<'_>, address: IpAddr, requests: &[&Request]) 
         "identity switch",
         &["denied_as", "last_denied", "allowed_as", "first_allowed", "seconds_between", "owner"],
     );
-    let mut denied: Option<&Request> = None;
-    let mut told: HashSet<(Option<&str>, Option<&str>)> = HashSet::new();
+    let mut denied: Option<(&Request, usize)> = None;
+    let mut told: HashSet<(usize, usize)> = HashSet::new();
+    let mut users = Grouping::by(["user"]);
     let ledger = &context.ledgers.addresses;
     let mut owners = Once::by(["cluster"]);
     for request in requests {
@@ -361,10 +363,11 @@ fn switches(context: &PivotContext<'_>, address: IpAddr, requests: &[&Request]) 
         if matches!(owner, Owner::Shared(_) | Owner::Balancer(_) | Owner::Loopback) {
             continue;
         }
+        let user = users.of(request);
         match (request.outcome, denied) {
-            (Outcome::Failed(401 | 403), _) => denied = Some(request),
-            (Outcome::Succeeded, Some(before)) if before.get("user") != request.get("user") => {
-                if !told.insert((before.get("user"), request.get("user"))) {
+            (Outcome::Failed(401 | 403), _) => denied = Some((request, user)),
+            (Outcome::Succeeded, Some((before, denied))) if denied != user => {
+                if !told.insert((denied, user)) {
                     continue;
                 }
                 let gap = before.time.map(|before| time.0 - before.0);
