@@ -307,7 +307,7 @@ pub fn sections_of(path: &str) -> impl Iterator<Item = SectionId> + '_ {
 const FEW: u64 = 24;
 
 /// Where less than one in so many events is asked about, others are not looked at.
-const SPARSE: u64 = 8;
+const SPARSE: u64 = 32;
 
 struct Eval<'p, 'b, 's> {
     scope: PackScope<'p>,
@@ -460,11 +460,20 @@ impl Eval<'_, '_, '_> {
             }
             for column in self.pack().directory(section)?.at(path) {
                 let dict = self.pack().dict(section, *column)?;
+                let passes = |id: u32| {
+                    let value = dict.get(id);
+                    match std::str::from_utf8(&value) {
+                        Ok(text) if memchr::memchr(b'\\', &value).is_none() => {
+                            test.test.accepts(text)
+                        }
+                        _ => test.test.accepts(&value_text(&dict, id)),
+                    }
+                };
                 // Few events have few of the values.
-                let mut verdicts: hashbrown::HashMap<u32, bool> = hashbrown::HashMap::new();
+                let mut verdicts: Vec<Option<bool>> = vec![None; dict.len()];
                 self.pack().occurrences_in(section, *column, events, |at, id| {
-                    let passes = || test.test.accepts(&value_text(&dict, id));
-                    if *verdicts.entry(id).or_insert_with(passes) {
+                    let Some(verdict) = verdicts.get_mut(id as usize) else { return };
+                    if *verdict.get_or_insert_with(|| passes(id)) {
                         bits.set(events.get(at).copied().unwrap_or(usize::MAX));
                     }
                 })?;

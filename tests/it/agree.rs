@@ -1,5 +1,7 @@
 //! The index returns what a plain scan of every event returns, whatever the thread count.
 
+use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::Path;
 
 use audithound::event::field::Field;
@@ -7,12 +9,16 @@ use audithound::event::place::SourceId;
 use audithound::event::time::TimeRange;
 use audithound::event::time::Timestamp;
 use audithound::event::zone::Zone;
+use audithound::hunt::pivot::PivotContext;
+use audithound::hunt::pivot::PivotOptions;
+use audithound::hunt::pivot_registry::PIVOTS;
 use audithound::index::build::BuildOptions;
 use audithound::index::build::Quiet;
 use audithound::index::build::build;
 use audithound::index::dedupe::canonical;
 use audithound::intake::PieceReader;
 use audithound::intake::record::Met;
+use audithound::ledger::Ledgers;
 use audithound::query::ast::QueryAst;
 use audithound::query::parse::ParseOptions;
 use audithound::query::parse::parse;
@@ -354,6 +360,57 @@ pub fn compare_rows(index: &Searcher, plain: &MemoryEvidence) {
     let _ = Zone::UTC;
 }
 
+/// Values in numbers, texts of parts and lists of many groups are what they are one by one.
+fn compare_columns(index: &Searcher, plain: &MemoryEvidence, questions: &[QueryAst]) {
+    let hits = |e: &dyn Evidence| {
+        let hits = e.search(&QueryAst::All, &SearchOptions::default()).unwrap().hits;
+        hits.iter().map(|hit| hit.id).collect::<Vec<_>>()
+    };
+    let (ours, theirs) = (hits(index), hits(plain));
+    for keys in [
+        &["responseObject", "spec"][..],
+        &["requestObject", "spec"],
+        &["requestObject"],
+        &["responseObject", "metadata", "annotations"],
+        &["user", "extra"],
+        &["annotations"],
+        &["nowhere"],
+    ] {
+        let (a, b) = (index.structures(&ours, keys).unwrap(), plain.structures(&theirs, keys));
+        assert_eq!(a, b.unwrap(), "{keys:?}");
+    }
+    let fields: Vec<Field> = FIELDS.iter().map(|name| resolve(name).unwrap()).collect();
+    let (a, b) = (index.codes(&ours, &fields).unwrap(), plain.codes(&theirs, &fields).unwrap());
+    for ((a, b), name) in a.into_iter().zip(b).zip(FIELDS) {
+        let classes = a.classes();
+        let texts: Vec<&str> = a.texts().collect();
+        for (at, text) in texts.iter().enumerate() {
+            let class = classes.of(at as u32 + 1);
+            assert_eq!(a.text(classes.number(class)), *text, "{name}");
+        }
+        let different: HashSet<&&str> = texts.iter().collect();
+        assert_eq!(classes.len(), different.len() + 1, "{name}");
+        assert_eq!(a.into_lists(), b.into_lists(), "{name}");
+    }
+    for names in [&["verb", "resource", "sub"][..], &["ns"], &["verb", "code"], &["user"]] {
+        let groups: Vec<Field> = names.iter().map(|name| resolve(name).unwrap()).collect();
+        let rows = plain.top(&QueryAst::All, TimeRange::ALL, &groups, None, 1).unwrap();
+        let mut wanted: Vec<Vec<Option<String>>> =
+            rows.into_iter().take(40).map(|row| row.values).collect();
+        wanted.push(vec![None; names.len()]);
+        wanted.push(vec![Some("GET".to_owned()); names.len()]);
+        for name in ["user", "peer", "ua"] {
+            let field = resolve(name).unwrap();
+            for question in questions {
+                let each = |e: &dyn Evidence| {
+                    e.top_each(question, TimeRange::ALL, &groups, &wanted, &field).unwrap()
+                };
+                assert_eq!(each(index), each(plain), "{names:?} {name} {question}");
+            }
+        }
+    }
+}
+
 /// What is asked of many at once is what is asked of each.
 fn compare_batches(index: &Searcher, plain: &MemoryEvidence, hits: &[Hit]) {
     let questions: Vec<QueryAst> = ["verb:get", "NOT verb:get", "code:>=400", "*"]
@@ -370,6 +427,7 @@ fn compare_batches(index: &Searcher, plain: &MemoryEvidence, hits: &[Hit]) {
             |e: &dyn Evidence| e.top(&QueryAst::All, TimeRange::ALL, &fields, None, 1).unwrap();
         assert_eq!(top(index), top(plain), "{fields:?}");
     }
+    compare_columns(index, plain, &questions);
     let ids: Vec<EventId> = hits.iter().map(|hit| hit.id).collect();
     let peers = plain.rows(&ids, &[Field::Peer]).unwrap();
     let mut wanted: Vec<WantedPeer> = Vec::new();
@@ -418,4 +476,54 @@ fn index_and_scan_agree_on_a_generated_cluster() {
         check(&question(&mut rng, &plain, 1), &index, &plain);
     }
     compare_rows(&index, &plain);
+    compare_pivots(&index, &plain, &generated);
+}
+
+/// Pivots are answered in numbers of columns where an index is asked; what they say is the same.
+fn compare_pivots(index: &Searcher, plain: &MemoryEvidence, generated: &corpus::Generated) {
+    let truth = generated.truth.as_ref().unwrap();
+    let words = &generated.vocabulary;
+    let account = format!("{}/{}", truth.account.0, truth.account.1);
+    let pod = format!("{}/{}", truth.start_pod.0, truth.start_pod.1);
+    let ledgers = [Ledgers::build(index).unwrap(), Ledgers::build(plain).unwrap()];
+    let everywhere = |e: &dyn Evidence| {
+        let hits = e.search(&QueryAst::All, &SearchOptions::default()).unwrap().hits;
+        hits.iter().map(|hit| (hit.id, places(e, &[*hit]))).collect::<HashMap<_, _>>()
+    };
+    let all = [everywhere(index), everywhere(plain)];
+    for pivot in PIVOTS {
+        let arguments: Vec<Vec<String>> = match pivot.name() {
+            "ip" => [&truth.start_address, &words.peers[0]].map(|a| vec![a.clone()]).into(),
+            "credential" | "blast" => vec![vec![truth.credential.clone()]],
+            "user" | "peers" => vec![vec![account.clone()], vec![words.users[0].clone()]],
+            "around" => vec![vec![truth.audit_ids()[0].clone()]],
+            "pod" | "network" => vec![vec![pod.clone()]],
+            "object" => vec![vec!["pods".to_owned(), pod.clone()]],
+            "login" => vec![vec![words.users[0].clone()]],
+            "node" => vec![vec!["wk-1".to_owned()]],
+            _ => vec![Vec::new()],
+        };
+        for arguments in arguments {
+            for options in [
+                PivotOptions::default(),
+                PivotOptions { limit: 3, no_platform: true, ..PivotOptions::default() },
+            ] {
+                let say = |at: usize, evidence: &dyn Evidence| {
+                    let (range, filter) = (TimeRange::ALL, None);
+                    let ledgers = &ledgers[at];
+                    let context = PivotContext { evidence, ledgers, range, filter, options };
+                    let answer = pivot.run(&context, &arguments).unwrap();
+                    let proof = answer.sections.iter().flat_map(|section| &section.rows);
+                    let proof: Vec<_> = proof
+                        .map(|row| row.events.iter().map(|id| &all[at][id]).collect::<Vec<_>>())
+                        .collect();
+                    let mut said = answer.clone();
+                    let rows = said.sections.iter_mut().flat_map(|section| &mut section.rows);
+                    rows.for_each(|row| row.events.clear());
+                    format!("{said:?} {proof:?}")
+                };
+                assert_eq!(say(0, index), say(1, plain), "{} {arguments:?}", pivot.name());
+            }
+        }
+    }
 }

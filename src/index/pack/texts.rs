@@ -48,8 +48,8 @@ impl Pack {
         Ok(reader)
     }
 
-    /// Says whether each part that stands under its key in the whole event is stored apart; where
-    /// keys are written with escapes, one may stand in its parent's skeleton.
+    /// Says whether what stands under its key first in each event is stored apart as this part; where
+    /// keys are written with escapes, or twice, that may stand in its parent's skeleton.
     ///
     /// # Errors
     /// On damage.
@@ -58,7 +58,10 @@ impl Pack {
         while let Some(section) = here {
             if self.has_section(section) {
                 let shapes = self.shapes(section)?;
-                if memchr::memchr(b'\\', &shapes.text).is_some() {
+                let mut shapes_of = shapes.templates.iter().map(|(_, shape)| shape);
+                if memchr::memchr(b'\\', &shapes.text).is_some()
+                    || shapes_of.any(|shape| shape.duplicate_key)
+                {
                     return Ok(false);
                 }
             }
