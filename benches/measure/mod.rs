@@ -21,8 +21,13 @@ pub fn cpu_seconds() -> f64 {
 
 /// Largest resident set of this process so far, in bytes, mapped input included (`VmHWM`).
 pub fn peak_memory() -> u64 {
+    memory_now("VmHWM:")
+}
+
+/// One of the figures of this process in `/proc/self/status`, in bytes.
+pub fn memory_now(what: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(what));
     line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 

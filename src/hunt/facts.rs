@@ -118,12 +118,65 @@ struct Column {
 /// One number per event, 0 where none was put.
 ///
 /// The lower halves of the ids of one upper half are dense, and the upper halves are few (see
-/// [`EventId`]), so that a list of lists is faster and smaller than a map; other ids are kept in
-/// one.
+/// [`EventId`]), so that a list of lists is faster than a map, and smaller where many events have a
+/// number; where few have, there is a map in place of the list.
 #[derive(Debug, Default)]
 pub struct Table {
-    parts: Vec<Vec<u32>>,
+    parts: Vec<Part>,
     far: HashMap<EventId, u32>,
+}
+
+/// The numbers of the events of one upper half.
+#[derive(Debug)]
+enum Part {
+    /// And the largest place.
+    Few(hashbrown::HashMap<u32, u32>, usize),
+    All(Vec<u32>),
+}
+
+impl Default for Part {
+    fn default() -> Part {
+        Part::Few(hashbrown::HashMap::new(), 0)
+    }
+}
+
+impl Part {
+    fn get(&self, at: usize) -> u32 {
+        let found = match self {
+            Part::Few(few, _) => few.get(&(at as u32)),
+            Part::All(all) => all.get(at),
+        };
+        found.copied().unwrap_or(0)
+    }
+
+    fn put(&mut self, at: usize, number: u32) {
+        let all = match self {
+            Part::Few(few, last) => {
+                few.insert(at as u32, number);
+                *last = at.max(*last);
+                // An entry of a map takes about four times what a number takes in a list.
+                if few.len() < 64 || few.len() * 4 < *last {
+                    return;
+                }
+                let mut all = vec![0; *last + 1];
+                for (at, number) in few {
+                    if let Some(slot) = all.get_mut(*at as usize) {
+                        *slot = *number;
+                    }
+                }
+                *self = Part::All(all);
+                return;
+            }
+            Part::All(all) => all,
+        };
+        if all.len() <= at {
+            all.reserve_exact(at + 1 - all.len() + all.len() / 8);
+            all.resize(at + 1, 0);
+        }
+        if let Some(slot) = all.get_mut(at) {
+            *slot = number;
+        }
+    }
 }
 
 /// Upper halves below this are places in a list.
@@ -139,11 +192,10 @@ fn place(id: EventId) -> Option<(usize, usize)> {
 impl Table {
     /// The number of an event.
     pub fn get(&self, id: EventId) -> u32 {
-        let found = match place(id) {
-            Some((part, at)) => self.parts.get(part).and_then(|part| part.get(at)),
-            None => self.far.get(&id),
-        };
-        found.copied().unwrap_or(0)
+        match place(id) {
+            Some((part, at)) => self.parts.get(part).map_or(0, |part| part.get(at)),
+            None => self.far.get(&id).copied().unwrap_or(0),
+        }
     }
 
     /// Sets the number of an event.
@@ -153,14 +205,10 @@ impl Table {
             return;
         };
         if self.parts.len() <= part {
-            self.parts.resize_with(part + 1, Vec::new);
+            self.parts.resize_with(part + 1, Part::default);
         }
-        let Some(part) = self.parts.get_mut(part) else { return };
-        if part.len() <= at {
-            part.resize((at + 1).max(part.len() * 2), 0);
-        }
-        if let Some(slot) = part.get_mut(at) {
-            *slot = number;
+        if let Some(part) = self.parts.get_mut(part) {
+            part.put(at, number);
         }
     }
 }
@@ -240,7 +288,7 @@ impl Facts {
     }
 
     fn keep(&mut self, slot: usize, ids: &[EventId], codes: &Codes) {
-        let numbers: Vec<u32> = codes.texts.iter().map(|text| self.texts.number(text)).collect();
+        let numbers: Vec<u32> = codes.texts().map(|text| self.texts.number(text)).collect();
         let number = |code: u32| {
             let at = (code as usize).checked_sub(1);
             at.and_then(|at| numbers.get(at)).copied().unwrap_or(0)
@@ -284,5 +332,30 @@ impl Facts {
     pub fn number(&self, id: EventId, fact: Fact) -> u32 {
         let column = self.columns.get(fact as usize);
         column.map_or(0, |column| column.first.get(id)).saturating_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_few_and_of_many_events_are_kept() {
+        for step in [1, 3, 7, 1000] {
+            let ids: Vec<EventId> = (0..2)
+                .flat_map(|part| (0..30_000_u64).rev().step_by(step).map(move |at| part << 32 | at))
+                .chain([u64::MAX, 1 << 60])
+                .map(EventId)
+                .collect();
+            let mut table = Table::default();
+            for turn in [1, 2] {
+                (turn..).zip(&ids).for_each(|(number, id)| table.put(*id, number));
+                for (number, id) in (turn..).zip(&ids) {
+                    assert_eq!(table.get(*id), number);
+                }
+            }
+            let unknown = EventId(ids[0].0 + 1);
+            assert_eq!(table.get(unknown), 0);
+        }
     }
 }

@@ -288,7 +288,7 @@ impl Seen {
                     return true;
                 }
                 let place = builder.place(*candidate);
-                let first = places.get(event).copied().unwrap_or(place);
+                let first = places.get(event).unwrap_or(place);
                 found.push(Duplicate {
                     event: *candidate,
                     pack: number,

@@ -132,7 +132,7 @@ impl Lines {
             reader.read(&piece, &info, &mut |met, tape| {
                 let Met::Event(record) = met else { return };
                 // Duplicates and events outside the asked time have no place in the pack.
-                if about.places.get(next) != Some(&record.place) {
+                if about.places.get(next) != Some(record.place) {
                     return;
                 }
                 let time = about.times.get(next).copied().filter(|time| *time != NO_TIME);

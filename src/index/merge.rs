@@ -198,7 +198,7 @@ fn take(pack: &Pack, builder: &mut PackBuilder) -> Result<bool, Damage> {
             return Ok(false);
         }
         let record = Record {
-            place: *place,
+            place,
             raw,
             event: Cow::Borrowed(event),
             envelope: texts.envelope.as_deref().map(Cow::Borrowed),

@@ -95,7 +95,7 @@ fn check_pack(
     for (event, place) in places.iter().enumerate() {
         reader.read(event).map_err(damaged)?;
         let own = stored.entry(place.source.0).or_default();
-        own.push((*place, number as u32, event as u32));
+        own.push((place, number as u32, event as u32));
     }
     let events = pack.len() as u64;
     pack.forget();

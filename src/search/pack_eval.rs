@@ -257,7 +257,7 @@ fn with_duplicate_key(pack: &Pack) -> Result<Bits> {
             .collect();
         if twice.contains(&true) {
             for (event, template) in pack.templates(section)?.iter().enumerate() {
-                if twice.get(*template as usize).copied().unwrap_or_default() {
+                if twice.get(template as usize).copied().unwrap_or_default() {
                     bits.set(event);
                 }
             }
@@ -546,7 +546,7 @@ impl Eval<'_, '_, '_> {
         }
         if any {
             for (event, template) in self.pack().templates(section)?.iter().enumerate() {
-                if wanted.get(*template as usize).copied().unwrap_or_default() {
+                if wanted.get(template as usize).copied().unwrap_or_default() {
                     bits.set(event);
                 }
             }
@@ -618,7 +618,7 @@ impl Eval<'_, '_, '_> {
                 }))
                 .collect();
             for (event, template) in self.pack().templates(own)?.iter().enumerate() {
-                if !plain.get(*template as usize).copied().unwrap_or_default() {
+                if !plain.get(template as usize).copied().unwrap_or_default() {
                     odd.set(event);
                 }
             }

@@ -196,7 +196,7 @@ fn keys_and_literals(
         .collect();
     if wanted.contains(&true) {
         for (event, template) in pack.templates(section)?.iter().enumerate() {
-            if wanted.get(*template as usize).copied().unwrap_or_default() {
+            if wanted.get(template as usize).copied().unwrap_or_default() {
                 bits.set(event);
             }
         }

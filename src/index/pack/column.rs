@@ -6,6 +6,8 @@ use chrono::DateTime;
 use chrono::SecondsFormat;
 
 use crate::event::time::parse_micros_utc;
+use crate::index::pack::numbers::Numbers;
+use crate::index::pack::numbers::packed;
 use crate::index::pack::wire::Cursor;
 use crate::index::pack::wire::Short;
 use crate::index::pack::wire::put;
@@ -365,13 +367,13 @@ pub(super) fn width_of(n_entries: usize) -> usize {
 ///
 /// # Errors
 /// When the bytes are not what [`write_ids`] wrote.
-pub fn read_ids(meta: &ColumnMeta, bytes: &[u8]) -> Result<Vec<u32>, Short> {
+pub fn read_ids(meta: &ColumnMeta, bytes: &[u8]) -> Result<Numbers, Short> {
     let (n, n_entries) = (meta.n_values as usize, meta.n_entries as usize);
     if n_entries <= 1 {
-        return Ok(vec![0; n]);
+        return Ok(Numbers::Zeros(n));
     }
     if n_entries == n {
-        return Ok((0..meta.n_values).collect());
+        return Ok(Numbers::Rising(n));
     }
     let width = width_of(n_entries);
     if bytes.len() != n * width {
@@ -386,30 +388,27 @@ pub fn read_ids(meta: &ColumnMeta, bytes: &[u8]) -> Result<Vec<u32>, Short> {
             code - 1
         }
     };
-    let ids: Vec<u32> = match width {
-        1 => bytes.iter().map(|byte| decode(u32::from(*byte))).collect(),
+    let mut largest = 0_u32;
+    let mut checked = |code: u32| {
+        let id = decode(code);
+        largest = largest.max(id);
+        id
+    };
+    let most = n_entries as u32 - 1;
+    let ids = match width {
+        1 => packed(bytes.iter().map(|byte| checked(u32::from(*byte))), most),
         2 => {
             let (low, high) = bytes.split_at(n);
-            low.iter()
-                .zip(high)
-                .map(|(low, high)| decode(u32::from(u16::from_le_bytes([*low, *high]))))
-                .collect()
+            let codes = low.iter().zip(high).map(|(low, high)| u16::from_le_bytes([*low, *high]));
+            packed(codes.map(|code| checked(u32::from(code))), most)
         }
         _ => {
             let plane = |k: usize, at: usize| bytes.get(k * n + at).copied().unwrap_or_default();
-            (0..n)
-                .map(|at| {
-                    decode(u32::from_le_bytes([
-                        plane(0, at),
-                        plane(1, at),
-                        plane(2, at),
-                        plane(3, at),
-                    ]))
-                })
-                .collect()
+            let code = |at| [plane(0, at), plane(1, at), plane(2, at), plane(3, at)];
+            packed((0..n).map(|at| checked(u32::from_le_bytes(code(at)))), most)
         }
     };
-    if ids.iter().all(|id| (*id as usize) < n_entries) { Ok(ids) } else { Err(Short) }
+    if largest <= most { Ok(ids) } else { Err(Short) }
 }
 
 #[cfg(test)]
@@ -463,7 +462,11 @@ mod tests {
                 dict_len: 0,
                 ids_len: out.len() as u32,
             };
-            assert_eq!(read_ids(&meta, &out).unwrap(), ids, "{n_entries}");
+            assert_eq!(
+                read_ids(&meta, &out).unwrap().iter().collect::<Vec<_>>(),
+                ids,
+                "{n_entries}"
+            );
         }
     }
 }

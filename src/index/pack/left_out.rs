@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::event::place::Place;
 use crate::index::pack::layout::number;
+use crate::index::pack::place_list::Places;
 use crate::index::pack::wire::Cursor;
 use crate::index::pack::wire::Damage;
 use crate::index::pack::wire::FrameRef;
@@ -41,7 +41,7 @@ pub struct About {
     /// Where the events stand.
     pub pieces: Vec<PieceRow>,
     /// Which of the records there are in the pack.
-    pub places: Arc<Vec<Place>>,
+    pub places: Arc<Places>,
     /// Their times.
     pub times: Arc<Vec<i64>>,
     /// The frames.

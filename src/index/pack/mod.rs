@@ -17,6 +17,8 @@ mod frames;
 pub mod layout;
 pub mod left_out;
 mod made;
+pub mod numbers;
+pub mod place_list;
 pub mod section;
 pub mod shape;
 pub mod texts;

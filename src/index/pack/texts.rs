@@ -6,12 +6,13 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::index::pack::column::Dict;
+use crate::index::pack::numbers::Numbers;
 use crate::index::pack::section::ENVELOPE;
 use crate::index::pack::section::N_SECTIONS;
 use crate::index::pack::section::ROOT;
+use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::Gap;
-use crate::index::pack::view::Ids;
 use crate::index::pack::view::Pack;
 use crate::index::pack::view::Shapes;
 use crate::index::pack::view::Texts;
@@ -26,17 +27,54 @@ impl Pack {
     /// # Errors
     /// On damage.
     pub fn reader(&self) -> Result<EventReader<'_>> {
-        Ok(EventReader { pack: self, at: 0, sections: Default::default(), whole: self.whole()? })
+        let wanted = std::array::from_fn(|at| self.has_section(SectionId(at as u8)));
+        let whole = self.whole()?;
+        Ok(EventReader { pack: self, at: 0, sections: Default::default(), wanted, whole })
+    }
+
+    /// The same for [`EventReader::read_part`] of one part alone.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn reader_of(&self, part: SectionId) -> Result<EventReader<'_>> {
+        let mut reader = self.reader()?;
+        for (at, wanted) in reader.wanted.iter_mut().enumerate() {
+            let mut here = Some(SectionId(at as u8));
+            while here.is_some_and(|section| section != part) {
+                here = here.and_then(|section| SECTIONS.get(section.0 as usize)?.parent);
+            }
+            *wanted &= here.is_some();
+        }
+        Ok(reader)
+    }
+
+    /// Says whether each part that stands under its key in the whole event is stored apart; where
+    /// keys are written with escapes, one may stand in its parent's skeleton.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn cuts_out(&self, part: SectionId) -> Result<bool> {
+        let mut here = SECTIONS.get(part.0 as usize).and_then(|row| row.parent);
+        while let Some(section) = here {
+            if self.has_section(section) {
+                let shapes = self.shapes(section)?;
+                if memchr::memchr(b'\\', &shapes.text).is_some() {
+                    return Ok(false);
+                }
+            }
+            here = SECTIONS.get(section.0 as usize).and_then(|row| row.parent);
+        }
+        Ok(true)
     }
 }
 
 /// What of one section an [`EventReader`] holds.
 struct Reading {
-    templates: Arc<Vec<u32>>,
+    templates: Arc<Numbers>,
     shapes: Arc<Shapes>,
     /// Occurrences before the reader's place, per column.
     before: Vec<u32>,
-    columns: HashMap<u32, (Arc<Dict>, Arc<Ids>)>,
+    columns: HashMap<u32, (Arc<Dict>, Arc<Numbers>)>,
 }
 
 /// Puts events of a pack together again, in ascending order of their numbers.
@@ -44,6 +82,8 @@ pub struct EventReader<'p> {
     pack: &'p Pack,
     at: usize,
     sections: [Option<Reading>; N_SECTIONS],
+    /// Sections that are read.
+    wanted: [bool; N_SECTIONS],
     whole: Arc<Vec<(u32, Texts)>>,
 }
 
@@ -71,11 +111,23 @@ impl EventReader<'_> {
         Ok(Texts { event, envelope: (!envelope.is_empty()).then_some(envelope) })
     }
 
+    /// Returns the text of a part of event `number`, which is not kept whole and does not lie before
+    /// the last one asked for; `None` where the event has no such part.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn read_part(&mut self, part: SectionId, number: usize) -> Result<Option<Vec<u8>>> {
+        self.advance(number)?;
+        let mut text = Vec::with_capacity(1024);
+        self.write_part(part, number, &mut text)?;
+        Ok((!text.is_empty()).then_some(text))
+    }
+
     /// Counts the occurrences between the last event read and `number`.
     fn advance(&mut self, number: usize) -> Result<()> {
         for at in 0..N_SECTIONS {
             let section = SectionId(at as u8);
-            if !self.pack.has_section(section) {
+            if !self.wanted.get(at).copied().unwrap_or_default() {
                 continue;
             }
             let slot = self.sections.get_mut(at).ok_or(Short)?;
@@ -89,14 +141,14 @@ impl EventReader<'_> {
                 });
             }
             let Some(reading) = slot else { continue };
-            let passed = reading.templates.get(self.at..number).unwrap_or_default();
+            let passed = reading.templates.iter_in(self.at..number);
             let mut often: HashMap<u32, u32> = HashMap::new();
             if passed.len() <= 8 {
-                passed.iter().for_each(|t| *often.entry(*t).or_default() += 1);
+                passed.for_each(|t| *often.entry(t).or_default() += 1);
             } else {
                 let mut counts = vec![0_u32; reading.shapes.templates.len() + 1];
                 for template in passed {
-                    if let Some(count) = counts.get_mut(*template as usize) {
+                    if let Some(count) = counts.get_mut(template as usize) {
                         *count += 1;
                     }
                 }
@@ -126,7 +178,7 @@ impl EventReader<'_> {
     /// Recursion is bounded by the depth of [`SECTIONS`], not by the input.
     fn write_part(&mut self, section: SectionId, number: usize, out: &mut Vec<u8>) -> Result<()> {
         let Some(Some(reading)) = self.sections.get(section.0 as usize) else { return Ok(()) };
-        let template = reading.templates.get(number).copied().unwrap_or_default();
+        let template = reading.templates.get(number).unwrap_or_default();
         let Some(index) = (template as usize).checked_sub(1) else { return Ok(()) };
         let shapes = Arc::clone(&reading.shapes);
         let (range, shape) = shapes.templates.get(index).ok_or(Short)?;
@@ -168,7 +220,7 @@ impl EventReader<'_> {
                 slot.insert((self.pack.dict(section, column)?, self.pack.ids(section, column)?))
             }
         };
-        let id = *ids.ids.get((before + nth) as usize).ok_or(Short)?;
+        let id = ids.get((before + nth) as usize).ok_or(Short)?;
         match dict.get(id) {
             Cow::Borrowed(value) => out.extend_from_slice(value),
             Cow::Owned(value) => out.extend_from_slice(&value),
@@ -274,6 +326,13 @@ mod tests {
                 "event {number}"
             );
         }
+        let part = |part: SectionId, number: usize| {
+            assert!(pack.cuts_out(part).unwrap());
+            pack.reader_of(part).unwrap().read_part(part, number).unwrap()
+        };
+        assert_eq!(part(SectionId(11), 4), Some(br#"{"hostPID":true}"#.to_vec()));
+        assert_eq!(part(SectionId(10), 3), Some(br#"{"annotations":{"a.b/c":"1"}}"#.to_vec()));
+        assert_eq!((part(SectionId(11), 0), part(SectionId(8), 7)), (None, None));
         let mut reader = pack.reader().unwrap();
         assert_eq!(reader.read(6).unwrap().event, lines[6]);
         let time = crate::event::time::Timestamp(pack.times().unwrap()[3]);

@@ -32,6 +32,9 @@ use crate::index::pack::left_out::PieceRow;
 use crate::index::pack::left_out::UNREADABLE;
 use crate::index::pack::left_out::read_pieces;
 use crate::index::pack::made::Made;
+use crate::index::pack::numbers::Numbers;
+use crate::index::pack::numbers::packed;
+use crate::index::pack::place_list::Places;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::Gap;
@@ -183,23 +186,16 @@ pub enum Around {
     Text(Arc<Vec<Vec<u8>>>, usize),
 }
 
-/// The numbers of a column and where each event's start.
-#[derive(Debug)]
-pub struct Ids {
-    /// Number of the value of each occurrence, in the order of the events.
-    pub ids: Vec<u32>,
-}
-
 #[derive(Debug, Default)]
 struct Cache {
     shapes: HashMap<u8, Arc<Shapes>>,
     links: HashMap<u8, Arc<Links>>,
     directories: HashMap<u8, Arc<Directory>>,
-    templates: HashMap<u8, Arc<Vec<u32>>>,
+    templates: HashMap<u8, Arc<Numbers>>,
     dicts: HashMap<(u8, u32), Arc<Dict>>,
-    ids: HashMap<(u8, u32), Arc<Ids>>,
+    ids: HashMap<(u8, u32), Arc<Numbers>>,
     frames: HashMap<u32, Arc<Vec<u8>>>,
-    places: Option<Arc<Vec<Place>>>,
+    places: Option<Arc<Places>>,
     times: Option<Arc<Vec<i64>>>,
     meta: Option<Arc<[MetaColumn; N_META]>>,
     whole: Option<Arc<Vec<(u32, Texts)>>>,
@@ -587,28 +583,33 @@ impl Pack {
     ///
     /// # Errors
     /// On damage.
-    pub fn templates(&self, section: SectionId) -> Result<Arc<Vec<u32>>> {
+    pub fn templates(&self, section: SectionId) -> Result<Arc<Numbers>> {
         self.cached(
             |cache| cache.templates.get(&section.0).cloned(),
             || {
                 let n = self.len();
                 let frames = self.section(section);
-                let mut ids = vec![0_u32; n];
-                if frames.n_templates > 0 {
-                    let bytes = self.frame(frames.templates)?;
-                    if bytes.len() != n * template_width(frames.n_templates) {
-                        return Err(Short.into());
-                    }
-                    for (plane, bytes) in bytes.chunks(n.max(1)).enumerate() {
-                        for (id, byte) in ids.iter_mut().zip(bytes) {
-                            *id |= u32::from(*byte) << (8 * plane);
-                        }
-                    }
-                    if ids.iter().any(|id| *id > frames.n_templates) {
-                        return Err(Short.into());
-                    }
+                if frames.n_templates == 0 {
+                    return Ok((Numbers::Zeros(n), 0));
                 }
-                Ok((ids, n * 4))
+                let bytes = self.frame(frames.templates)?;
+                if bytes.len() != n * template_width(frames.n_templates) {
+                    return Err(Short.into());
+                }
+                let mut largest = 0;
+                let id = |at: usize| {
+                    let planes = bytes.iter().skip(at).step_by(n.max(1)).enumerate();
+                    let id =
+                        planes.fold(0, |id, (plane, byte)| id | u32::from(*byte) << (8 * plane));
+                    largest = largest.max(id);
+                    id
+                };
+                let ids = packed((0..n).map(id), frames.n_templates);
+                if largest > frames.n_templates {
+                    return Err(Short.into());
+                }
+                let size = ids.memory();
+                Ok((ids, size))
             },
             |cache, made| {
                 cache.templates.insert(section.0, made);
@@ -855,7 +856,7 @@ impl Pack {
     ///
     /// # Errors
     /// On damage.
-    pub fn ids(&self, section: SectionId, column: u32) -> Result<Arc<Ids>> {
+    pub fn ids(&self, section: SectionId, column: u32) -> Result<Arc<Numbers>> {
         self.cached(
             |cache| cache.ids.get(&(section.0, column)).cloned(),
             || {
@@ -869,8 +870,8 @@ impl Pack {
                 let start = if row.meta.ids_len == 0 { 0 } else { row.ids.1 as usize };
                 let bytes = bytes.get(start..start + row.meta.ids_len as usize).ok_or(Short)?;
                 let ids = read_ids(&row.meta, bytes)?;
-                let size = ids.len() * 4;
-                Ok((Ids { ids }, size))
+                let size = ids.memory();
+                Ok((ids, size))
             },
             |cache, made| {
                 cache.ids.insert((section.0, column), made);
@@ -882,12 +883,13 @@ impl Pack {
     ///
     /// # Errors
     /// On damage.
-    pub fn places(&self) -> Result<Arc<Vec<Place>>> {
+    pub fn places(&self) -> Result<Arc<Places>> {
         self.cached(
             |cache| cache.places.clone(),
             || {
-                let places = places::read(&self.frame(self.footer.places)?, self.len())?;
-                Ok((places, self.len() * 32))
+                let places = Places::read(&self.frame(self.footer.places)?, self.len())?;
+                let size = places.memory();
+                Ok((places, size))
             },
             |cache, made| cache.places = Some(made),
         )
@@ -899,7 +901,7 @@ impl Pack {
     /// On damage.
     pub fn places_of(&self, events: &[u32]) -> Result<Vec<Place>> {
         if let Some(places) = self.lock().places.clone() {
-            let place = |event: &u32| places.get(*event as usize).copied().ok_or(Short);
+            let place = |event: &u32| places.get(*event as usize).ok_or(Short);
             return Ok(events.iter().map(place).collect::<std::result::Result<_, _>>()?);
         }
         Ok(places::read_some(&self.frame(self.footer.places)?, self.len(), events)?)
@@ -981,18 +983,18 @@ impl Pack {
         mut each: impl FnMut(usize, u32),
     ) -> Result<()> {
         let ids = self.ids(section, column)?;
-        if self.one_each(section, column)? && ids.ids.len() == self.len() {
-            ids.ids.iter().enumerate().for_each(|(event, id)| each(event, *id));
+        if self.one_each(section, column)? && ids.len() == self.len() {
+            ids.each(each);
             return Ok(());
         }
         let templates = self.templates(section)?;
         let links = self.links(section)?;
         let counts = links.counts(column)?;
-        let mut ids = ids.ids.iter();
+        let mut ids = ids.iter();
         for (event, template) in templates.iter().enumerate() {
-            let count = counts.get(*template as usize).copied().unwrap_or_default();
+            let count = counts.get(template as usize).copied().unwrap_or_default();
             for _ in 0..count {
-                each(event, *ids.next().ok_or(Short)?);
+                each(event, ids.next().ok_or(Short)?);
             }
         }
         if ids.next().is_some() { Err(Short.into()) } else { Ok(()) }
@@ -1011,9 +1013,9 @@ impl Pack {
         mut each: impl FnMut(usize, u32),
     ) -> Result<()> {
         let ids = self.ids(section, column)?;
-        if self.one_each(section, column)? && ids.ids.len() == self.len() {
+        if self.one_each(section, column)? && ids.len() == self.len() {
             for (place, event) in events.iter().enumerate() {
-                each(place, *ids.ids.get(*event).ok_or(Short)?);
+                each(place, ids.get(*event).ok_or(Short)?);
             }
             return Ok(());
         }
@@ -1022,7 +1024,7 @@ impl Pack {
         let links = self.links(section)?;
         let counts = links.counts(column)?;
         let count = |event: usize| {
-            let template = templates.get(event).copied().unwrap_or_default();
+            let template = templates.get(event).unwrap_or_default();
             counts.get(template as usize).copied().unwrap_or_default() as usize
         };
         let (mut here, mut value) = (0, 0);
@@ -1034,9 +1036,11 @@ impl Pack {
             }
             value += (here..*event).map(count).sum::<usize>();
             here = *event;
-            for id in ids.ids.get(value..value + count(here)).ok_or(Short)? {
-                each(place, *id);
+            let own = ids.iter_in(value..value + count(here));
+            if own.len() != count(here) {
+                return Err(Short.into());
             }
+            own.for_each(|id| each(place, id));
         }
         Ok(())
     }
@@ -1051,12 +1055,13 @@ impl Pack {
                 let counts = links.counts(column)?;
                 let mut marks = Vec::with_capacity(templates.len() / MARK_EVERY + 1);
                 let mut values = 0_u32;
-                for some in templates.chunks(MARK_EVERY) {
-                    marks.push(values);
-                    let count = |template: &u32| counts.get(*template as usize).copied();
-                    values += some.iter().filter_map(count).sum::<u32>();
-                }
-                if values as usize != self.ids(section, column)?.ids.len() {
+                templates.each(|event, template| {
+                    if event % MARK_EVERY == 0 {
+                        marks.push(values);
+                    }
+                    values += counts.get(template as usize).copied().unwrap_or_default();
+                });
+                if values as usize != self.ids(section, column)?.len() {
                     return Err(Short.into());
                 }
                 let size = marks.len() * 4;

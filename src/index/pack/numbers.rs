@@ -1,0 +1,171 @@
+//! Numbers one behind the other, in as few bytes each as the largest of them needs.
+
+/// A sequence of numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// So many times 0.
+    Zeros(usize),
+    /// 0, 1, 2 and so on, so many.
+    Rising(usize),
+    /// Below 256.
+    Bytes(Vec<u8>),
+    /// Below 65,536.
+    Shorts(Vec<u16>),
+    /// Any.
+    Words(Vec<u32>),
+}
+
+impl Default for Numbers {
+    fn default() -> Numbers {
+        Numbers::Zeros(0)
+    }
+}
+
+impl Numbers {
+    /// Returns how many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Numbers::Zeros(n) | Numbers::Rising(n) => *n,
+            Numbers::Bytes(all) => all.len(),
+            Numbers::Shorts(all) => all.len(),
+            Numbers::Words(all) => all.len(),
+        }
+    }
+
+    /// Says whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the bytes they take in memory, about.
+    pub fn memory(&self) -> usize {
+        match self {
+            Numbers::Zeros(_) | Numbers::Rising(_) => 0,
+            Numbers::Bytes(all) => all.len(),
+            Numbers::Shorts(all) => all.len() * 2,
+            Numbers::Words(all) => all.len() * 4,
+        }
+    }
+
+    /// Returns the number at a place.
+    pub fn get(&self, at: usize) -> Option<u32> {
+        match self {
+            Numbers::Zeros(n) => (at < *n).then_some(0),
+            Numbers::Rising(n) => (at < *n).then_some(at as u32),
+            Numbers::Bytes(all) => all.get(at).copied().map(u32::from),
+            Numbers::Shorts(all) => all.get(at).copied().map(u32::from),
+            Numbers::Words(all) => all.get(at).copied(),
+        }
+    }
+
+    /// Calls `each` with every place and number.
+    pub fn each(&self, mut each: impl FnMut(usize, u32)) {
+        match self {
+            Numbers::Zeros(n) => (0..*n).for_each(|at| each(at, 0)),
+            Numbers::Rising(n) => (0..*n).for_each(|at| each(at, at as u32)),
+            Numbers::Bytes(all) => {
+                all.iter().enumerate().for_each(|(at, number)| each(at, u32::from(*number)));
+            }
+            Numbers::Shorts(all) => {
+                all.iter().enumerate().for_each(|(at, number)| each(at, u32::from(*number)));
+            }
+            Numbers::Words(all) => {
+                all.iter().enumerate().for_each(|(at, number)| each(at, *number));
+            }
+        }
+    }
+
+    /// The numbers from one place to another, as far as there are any.
+    pub fn iter_in(&self, range: std::ops::Range<usize>) -> Iter<'_> {
+        let range = range.start.min(self.len())..range.end.min(self.len());
+        match self {
+            Numbers::Zeros(_) => Iter::Zeros(range),
+            Numbers::Rising(_) => Iter::Rising(range),
+            Numbers::Bytes(all) => Iter::Bytes(all.get(range).unwrap_or_default().iter()),
+            Numbers::Shorts(all) => Iter::Shorts(all.get(range).unwrap_or_default().iter()),
+            Numbers::Words(all) => Iter::Words(all.get(range).unwrap_or_default().iter()),
+        }
+    }
+
+    /// All numbers.
+    pub fn iter(&self) -> Iter<'_> {
+        self.iter_in(0..self.len())
+    }
+}
+
+/// Numbers one after the other.
+#[derive(Clone, Debug)]
+pub enum Iter<'n> {
+    /// Of [`Numbers::Zeros`].
+    Zeros(std::ops::Range<usize>),
+    /// Of [`Numbers::Rising`].
+    Rising(std::ops::Range<usize>),
+    /// Of [`Numbers::Bytes`].
+    Bytes(std::slice::Iter<'n, u8>),
+    /// Of [`Numbers::Shorts`].
+    Shorts(std::slice::Iter<'n, u16>),
+    /// Of [`Numbers::Words`].
+    Words(std::slice::Iter<'n, u32>),
+}
+
+impl Iterator for Iter<'_> {
+    type Item = u32;
+
+    #[inline]
+    fn next(&mut self) -> Option<u32> {
+        match self {
+            Iter::Zeros(range) => range.next().map(|_| 0),
+            Iter::Rising(range) => range.next().map(|at| at as u32),
+            Iter::Bytes(all) => all.next().copied().map(u32::from),
+            Iter::Shorts(all) => all.next().copied().map(u32::from),
+            Iter::Words(all) => all.next().copied(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Iter::Zeros(range) | Iter::Rising(range) => range.size_hint(),
+            Iter::Bytes(all) => all.size_hint(),
+            Iter::Shorts(all) => all.size_hint(),
+            Iter::Words(all) => all.size_hint(),
+        }
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+
+/// Puts numbers into as few bytes each as one that is at most `most` needs.
+pub fn packed(numbers: impl ExactSizeIterator<Item = u32>, most: u32) -> Numbers {
+    if most <= u32::from(u8::MAX) {
+        Numbers::Bytes(numbers.map(|number| number as u8).collect())
+    } else if most <= u32::from(u16::MAX) {
+        Numbers::Shorts(numbers.map(|number| number as u16).collect())
+    } else {
+        Numbers::Words(numbers.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_width_says_the_same() {
+        for most in [0_u32, 1, 255, 256, 65_535, 65_536, u32::MAX] {
+            let all = [0, most, most / 2, most];
+            let numbers = packed(all.iter().copied(), most);
+            assert_eq!(numbers.iter().collect::<Vec<_>>(), all);
+            assert_eq!(numbers.iter_in(1..3).collect::<Vec<_>>(), all[1..3]);
+            assert_eq!(numbers.iter_in(3..9).len(), 1);
+            assert_eq!((numbers.get(1), numbers.get(4)), (Some(most), None));
+            let mut seen = Vec::new();
+            numbers.each(|at, number| seen.push((at, number)));
+            assert_eq!(seen, all.into_iter().enumerate().collect::<Vec<_>>());
+        }
+        let rising = Numbers::Rising(3);
+        assert_eq!(rising.iter_in(1..5).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!((rising.get(2), rising.get(3), rising.memory()), (Some(2), None, 0));
+        assert_eq!(Numbers::Zeros(2).iter().collect::<Vec<_>>(), [0, 0]);
+        assert!(Numbers::default().is_empty());
+    }
+}
