@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::event::field::Field;
 use crate::event::field::Reading;
+use crate::event::json::decode;
 use crate::event::time::Timestamp;
 use crate::event::words::equals_folded;
 use crate::event::zone::Zone;

@@ -175,7 +175,7 @@ impl Pack {
         let mut left = positions.iter().peekable();
         let mut end = 0_u32;
         for (event, template) in templates.iter().enumerate() {
-            end += counts.get(*template as usize).copied().unwrap_or_default();
+            end += counts.get(template as usize).copied().unwrap_or_default();
             let mut own = false;
             while left.next_if(|position| **position < end).is_some() {
                 own = true;
@@ -203,7 +203,7 @@ impl Pack {
         let links = self.links(section)?;
         let counts = links.counts(column)?;
         let count = |event: usize| {
-            let template = templates.get(event).copied().unwrap_or_default();
+            let template = templates.get(event).unwrap_or_default();
             counts.get(template as usize).copied().unwrap_or_default()
         };
         let mut found = Vec::with_capacity(events.len());
