@@ -2,7 +2,10 @@
 //!
 //! `cargo bench --bench pivots -- [--events N] [--seed S] [--days D] [--dir DIR] [--turns N]`
 //! `--keep DIR` leaves the index there and takes it from there the next time, for profiling;
-//! `--only NAME` measures one pivot, `investigate` or `ledgers`.
+//! `--only NAME` measures one pivot, `investigate` or `ledgers`; `--answers FILE` writes what every
+//! pivot says, with several options, instead of measuring: to hold two versions against each other.
+//! `--loads 0` does not measure the ledgers, `--repeat N` asks everything N times,
+//! `--argument A` only this, `--cold 1` each time of an index just opened.
 //!
 //! Measured: the ledgers from a freshly opened index; every pivot of the registry, each over
 //! several distinct arguments (some that occur often, some that occur in the planted incident),
@@ -26,6 +29,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use audithound::event::time::TimeRange;
+use audithound::event::time::Timestamp;
 use audithound::hunt::investigate::InvestigateOptions;
 use audithound::hunt::investigate::investigate;
 use audithound::hunt::investigate::story::Story;
@@ -39,6 +43,7 @@ use audithound::ledger::Ledgers;
 use audithound::ledger::partial::DERIVE_LEDGERS;
 use audithound::query::parse::ParseOptions;
 use audithound::query::parse::parse;
+use audithound::search::evidence::Evidence;
 use audithound::search::indexed::Searcher;
 use audithound::search::indexed::open;
 use corpus::CorpusOptions;
@@ -71,9 +76,12 @@ fn main() {
     let only: String = args.value("--only", String::new());
     let searcher = open(&dir).unwrap();
     let ledgers = derive(&searcher);
-    load(&dir, args.value("--loads", 5));
-    // What was kept with the packs says what all their events say.
-    assert!(ledgers == Ledgers::scan(&searcher).unwrap());
+    let loads = args.value("--loads", 5);
+    if loads > 0 {
+        load(&dir, loads);
+        // What was kept with the packs says what all their events say.
+        assert!(ledgers == Ledgers::scan(&searcher).unwrap());
+    }
     if only == "ledgers" {
         return;
     }
@@ -83,7 +91,15 @@ fn main() {
         ledgers: &ledgers,
         generated: &generated,
         turns: args.value("--turns", 12),
+        repeat: args.value("--repeat", 1),
+        argument: args.value("--argument", String::new()),
+        cold: (args.value("--cold", 0) > 0).then(|| dir.clone()),
     };
+    let answers: String = args.value("--answers", String::new());
+    if !answers.is_empty() {
+        bench.answers(Path::new(&answers), &only);
+        return;
+    }
     if only != "investigate" {
         bench.pivots(&only);
     }
@@ -122,7 +138,7 @@ fn load(dir: &Path, times: usize) {
     let (mut opening, mut loading) = (Times::default(), Times::default());
     let mut told = String::new();
     let before = measure::cpu_seconds();
-    for _ in 0..times.max(1) {
+    for _ in 0..times {
         let searcher = opening.take(|| open(dir).unwrap());
         let ledgers = loading.take(|| derive(&searcher));
         let uses: usize = ledgers.credentials.used.values().map(|c| c.origins.len()).sum();
@@ -135,7 +151,7 @@ fn load(dir: &Path, times: usize) {
             ledgers.credentials.minted.len()
         );
     }
-    let cpu = (measure::cpu_seconds() - before) / times.max(1) as f64;
+    let cpu = (measure::cpu_seconds() - before) / times as f64;
     measure::table(
         &["a new process", "goal, ms", "p50", "max", "CPU-seconds", "holds"],
         &[
@@ -189,6 +205,9 @@ struct Bench<'b> {
     ledgers: &'b Ledgers,
     generated: &'b Generated,
     turns: usize,
+    repeat: usize,
+    argument: String,
+    cold: Option<PathBuf>,
 }
 
 impl Bench<'_> {
@@ -265,7 +284,8 @@ impl Bench<'_> {
     fn pivots(&self, only: &str) {
         let mut rows = Vec::new();
         for pivot in PIVOTS.iter().filter(|pivot| only.is_empty() || pivot.name() == only) {
-            let (arguments, finds) = self.arguments(pivot.name());
+            let (mut arguments, finds) = self.arguments(pivot.name());
+            arguments.retain(|a| self.argument.is_empty() || a.join(" ") == self.argument);
             let context = PivotContext {
                 evidence: self.searcher,
                 ledgers: self.ledgers,
@@ -279,10 +299,14 @@ impl Bench<'_> {
             let mut times = Times::default();
             let (mut found, mut slowest) = (0_usize, (0.0, String::new()));
             // A pivot without arguments is asked again: nothing is kept from one to the next.
-            for turn in 0..arguments.len().max(5) {
+            let cpu = measure::cpu_seconds();
+            for turn in 0..arguments.len().max(5) * self.repeat {
                 let argument = &arguments[turn % arguments.len()];
+                let fresh = self.cold.as_ref().map(|dir| open(dir).unwrap());
+                let context =
+                    PivotContext { evidence: fresh.as_ref().unwrap_or(self.searcher), ..context };
                 let begin = Instant::now();
-                let answer = times.take(|| ask(argument));
+                let answer = times.take(|| pivot.run(&context, argument).unwrap());
                 let took = begin.elapsed().as_secs_f64() * 1e3;
                 if took > slowest.0 {
                     slowest = (took, argument.join(" "));
@@ -296,11 +320,46 @@ impl Bench<'_> {
                 format!("{PIVOT_GOAL}"),
                 format!("{:.1}", times.percentile(50)),
                 format!("{:.1}", times.percentile(99)),
+                format!("{:.1}", (measure::cpu_seconds() - cpu) * 1e3 / times.len() as f64),
                 format!("{found} of {}", times.len()),
                 slowest.1,
             ]);
         }
-        measure::table(&["pivot", "goal, ms", "p50", "p99", "with rows", "slowest"], &rows);
+        measure::table(
+            &["pivot", "goal, ms", "p50", "p99", "CPU-ms", "with rows", "slowest"],
+            &rows,
+        );
+    }
+
+    /// Writes what every pivot says, a line a question.
+    fn answers(&self, path: &Path, only: &str) {
+        let mut out = BufWriter::new(File::create(path).unwrap());
+        let newest = self.searcher.newest().unwrap().0;
+        let half = TimeRange { since: Some(Timestamp(newest - 43_200_000_000)), until: None };
+        let short = PivotOptions { limit: 7, ..PivotOptions::default() };
+        let human = PivotOptions { no_platform: true, ..PivotOptions::default() };
+        let filter = parse("verb:(get OR list OR create)", &ParseOptions::default()).unwrap();
+        for pivot in PIVOTS.iter().filter(|pivot| only.is_empty() || pivot.name() == only) {
+            for argument in &self.arguments(pivot.name()).0 {
+                for (range, options, filter) in [
+                    (TimeRange::ALL, PivotOptions::default(), None),
+                    (half, short, None),
+                    (TimeRange::ALL, human, Some(&filter)),
+                ] {
+                    let context = PivotContext {
+                        evidence: self.searcher,
+                        ledgers: self.ledgers,
+                        range,
+                        filter,
+                        options,
+                    };
+                    let answer = pivot.run(&context, argument).unwrap();
+                    writeln!(out, "{} {argument:?} {range:?} {options:?}", pivot.name()).unwrap();
+                    writeln!(out, "{answer:?}").unwrap();
+                }
+            }
+        }
+        out.flush().unwrap();
     }
 
     fn investigate(&self, clues: &[(String, bool)]) {

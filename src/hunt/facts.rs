@@ -288,7 +288,7 @@ impl Facts {
     }
 
     fn keep(&mut self, slot: usize, ids: &[EventId], codes: &Codes) {
-        let numbers: Vec<u32> = codes.texts.iter().map(|text| self.texts.number(text)).collect();
+        let numbers: Vec<u32> = codes.texts().map(|text| self.texts.number(text)).collect();
         let number = |code: u32| {
             let at = (code as usize).checked_sub(1);
             at.and_then(|at| numbers.get(at)).copied().unwrap_or(0)

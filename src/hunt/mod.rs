@@ -16,6 +16,7 @@ pub mod pack;
 pub mod pivot;
 pub mod pivot_registry;
 pub mod pivot_requests;
+pub mod pivot_tally;
 pub mod pivots;
 pub mod pod_spec;
 pub mod requests;

@@ -2,9 +2,6 @@
 
 use std::net::IpAddr;
 
-use rayon::iter::IntoParallelRefIterator;
-use rayon::iter::ParallelIterator;
-
 use crate::event::field::Field;
 use crate::event::json::Json;
 use crate::event::json::Tape;
@@ -31,51 +28,64 @@ use crate::search::evidence::SearchOptions;
 /// Requests that are summed up, even where fewer are listed.
 const SUMMED: usize = 10_000;
 
-/// A column of a table of requests: its name and how a cell is filled.
-pub type Column = (&'static str, fn(&PivotContext<'_>, &Request) -> Cell);
+/// A column of a table of requests: its name, what must have been read of the requests, and how a
+/// cell is filled.
+pub type Column = (&'static str, &'static [&'static str], fn(&PivotContext<'_>, &Request) -> Cell);
 
 /// When it was received.
-pub const TIME: Column = ("time", |_, r| r.time.into());
+pub const TIME: Column = ("time", &[], |_, r| r.time.into());
 /// Who was authenticated.
-pub const USER: Column = ("user", |_, r| r.get("user").into());
+pub const USER: Column = ("user", &["user"], |_, r| r.get("user").into());
 /// Whom they acted as.
-pub const AS: Column = ("as", |_, r| r.get("as").into());
+pub const AS: Column = ("as", &["as"], |_, r| r.get("as").into());
 /// Verb.
-pub const VERB: Column = ("verb", |_, r| r.get("verb").into());
+pub const VERB: Column = ("verb", &["verb"], |_, r| r.get("verb").into());
 /// Resource with its subresource.
-pub const RESOURCE: Column = ("resource", |_, r| r.resource().into());
+pub const RESOURCE: Column = ("resource", &["resource", "sub"], |_, r| r.resource().into());
 /// Namespace.
-pub const NAMESPACE: Column = ("namespace", |_, r| r.get("objectRef.namespace").into());
+pub const NAMESPACE: Column =
+    ("namespace", &["objectRef.namespace"], |_, r| r.get("objectRef.namespace").into());
 /// Name, from the bodies where the reference lacks it.
-pub const NAME: Column = ("name", |_, r| r.get("name").into());
+pub const NAME: Column = ("name", &["name"], |_, r| r.get("name").into());
 /// Path and query.
-pub const URI: Column = ("uri", |_, r| r.get("requestURI").into());
+pub const URI: Column = ("uri", &["requestURI"], |_, r| r.get("requestURI").into());
 /// Status code.
-pub const CODE: Column = ("code", |_, r| r.code().into());
+pub const CODE: Column = ("code", &[], |_, r| r.code().into());
 /// How it ended.
-pub const OUTCOME: Column = ("outcome", |_, r| r.outcome.name().into());
+pub const OUTCOME: Column = ("outcome", &[], |_, r| r.outcome.name().into());
 /// The last source address, the only one vouched for.
-pub const PEER: Column = ("peer", |_, r| r.get("peer").into());
+pub const PEER: Column = ("peer", &["peer"], |_, r| r.get("peer").into());
 /// Earlier addresses: what the client, or a proxy, claims.
-pub const CLAIMED: Column = ("claimed_ips", |_, r| match r.claimed() {
+pub const CLAIMED: Column = ("claimed_ips", &["ip"], |_, r| match r.claimed() {
     claimed if claimed.is_empty() => Cell::Empty,
     claimed => Cell::List(claimed.into_iter().map(str::to_owned).collect()),
 });
 /// Whom the peer stood for at that moment.
-pub const OWNER: Column = ("peer_is", |context, r| context.owner(r).into());
+pub const OWNER: Column = ("peer_is", &["peer"], |context, r| context.owner(r).into());
 /// User agent.
-pub const AGENT: Column = ("agent", |_, r| r.get("ua").into());
+pub const AGENT: Column = ("agent", &["ua"], |_, r| r.get("ua").into());
 /// Credential id.
-pub const CREDENTIAL: Column = ("credential", |_, r| r.get("credential").into());
+pub const CREDENTIAL: Column = ("credential", &["credential"], |_, r| r.get("credential").into());
 /// Decision of the authorizer.
-pub const DECISION: Column = ("decision", |_, r| r.get("decision").into());
+pub const DECISION: Column = ("decision", &["decision"], |_, r| r.get("decision").into());
 /// The binding and role that let it through.
-pub const ALLOWED_BY: Column = ("allowed_by", |_, r| {
-    let reason = r.get("reason").filter(|reason| !reason.is_empty());
-    reason.map(|text| reason::grant(text).map_or(text.to_owned(), |g| g.to_string())).into()
-});
+pub const ALLOWED_BY: Column =
+    ("allowed_by", &["reason"], |_, r| allowed_by(r.get("reason")).into());
 /// How long it took, in seconds.
-pub const LENGTH: Column = ("seconds", |_, r| r.length().map(seconds).into());
+pub const LENGTH: Column = ("seconds", &["requestReceivedTimestamp", "stageTimestamp"], |_, r| {
+    r.length().map(seconds).into()
+});
+
+/// What must be read of requests for these columns.
+pub fn needs(columns: &[Column]) -> Vec<&'static str> {
+    columns.iter().flat_map(|(_, needs, _)| needs.iter().copied()).collect()
+}
+
+/// The binding and role that an authorizer's reason names, or the reason itself.
+pub fn allowed_by(reason: Option<&str>) -> Option<String> {
+    let text = reason.filter(|reason| !reason.is_empty())?;
+    Some(reason::grant(text).map_or(text.to_owned(), |grant| grant.to_string()))
+}
 
 /// Microseconds as seconds with three digits.
 pub fn seconds(micros: i64) -> String {
@@ -118,8 +128,8 @@ impl PivotContext<'_> {
         PivotContext { options, ..*self }.asked(answer, question, wanted)
     }
 
-    /// The first of `requests`, as many as are to be listed, with all their columns and `extra`,
-    /// and a remark where there are more.
+    /// The first of `requests`, as many as are to be listed, with what their `columns` need, and a
+    /// remark where there are more.
     ///
     /// # Errors
     /// When the evidence cannot be read.
@@ -127,7 +137,7 @@ impl PivotContext<'_> {
         &self,
         answer: &mut Answer,
         requests: &[&Request],
-        extra: &[&'static str],
+        columns: &[Column],
     ) -> Result<Vec<Request>, HuntError> {
         let listed = match requests.get(..self.options.limit) {
             Some(first) if self.options.limit > 0 && first.len() < requests.len() => {
@@ -140,8 +150,8 @@ impl PivotContext<'_> {
             }
             _ => requests,
         };
-        let columns = [request::COLUMNS, extra].concat();
-        Ok(request::with_columns(self.evidence, listed.iter().copied(), &columns)?)
+        let listed = listed.iter().copied();
+        Ok(request::with_columns(self.evidence, listed, &needs(columns))?)
     }
 
     /// Asks for requests in the time asked about, and notes in `answer` what was left out.
@@ -155,6 +165,21 @@ impl PivotContext<'_> {
         extra: &[&'static str],
     ) -> Result<Vec<Request>, HuntError> {
         self.asked(answer, question, &[request::COLUMNS, extra].concat())
+    }
+
+    /// Asks for requests that are shown in `columns` alone, and of which only `further` is asked
+    /// beside: what is not shown need not be read.
+    ///
+    /// # Errors
+    /// When the evidence cannot be read.
+    pub fn requests_shown(
+        &self,
+        answer: &mut Answer,
+        question: &QueryAst,
+        columns: &[Column],
+        further: &[&'static str],
+    ) -> Result<Vec<Request>, HuntError> {
+        self.asked(answer, question, &[&needs(columns), further].concat())
     }
 
     fn asked(
@@ -293,24 +318,6 @@ impl PivotContext<'_> {
         Ok(tape.root(&stored.event).map(read))
     }
 
-    /// Reads the JSON of many events at once, in their order.
-    ///
-    /// # Errors
-    /// When the evidence cannot be read.
-    pub fn with_events<T: Send>(
-        &self,
-        ids: &[EventId],
-        read: impl Fn(Json<'_>) -> T + Sync,
-    ) -> Result<Vec<Option<T>>, HuntError> {
-        let stored = self.evidence.fetch_many(ids)?;
-        let parsed = stored.par_iter().map(|stored| {
-            let mut tape = Tape::default();
-            parse_lenient(&stored.event, &mut tape).ok()?;
-            tape.root(&stored.event).map(&read)
-        });
-        Ok(parsed.collect())
-    }
-
     /// Lays requests out as a table.
     pub fn table<'r>(
         &self,
@@ -320,11 +327,11 @@ impl PivotContext<'_> {
     ) -> Section {
         Section {
             title: title.to_owned(),
-            columns: columns.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            columns: columns.iter().map(|(name, ..)| (*name).to_owned()).collect(),
             rows: requests
                 .into_iter()
                 .map(|request| AnswerRow {
-                    cells: columns.iter().map(|(_, cell)| cell(self, request)).collect(),
+                    cells: columns.iter().map(|(_, _, cell)| cell(self, request)).collect(),
                     events: request.events.clone(),
                 })
                 .collect(),

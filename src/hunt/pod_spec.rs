@@ -39,19 +39,21 @@ pub struct PodSpec {
     pub node: Option<String>,
 }
 
-/// Paths of a pod spec inside an object: a pod, a workload, a cron job.
-const PLACES: [&[&str]; 3] = [
-    &["spec", "jobTemplate", "spec", "template", "spec"],
-    &["spec", "template", "spec"],
-    &["spec"],
-];
+/// Paths of a pod spec inside the spec of an object: of a cron job, a workload, a pod.
+const PLACES: [&[&str]; 3] =
+    [&["jobTemplate", "spec", "template", "spec"], &["template", "spec"], &[]];
 
 impl PodSpec {
     /// Reads the pod spec of an object, or of a merge patch of one; `None` where it has none.
     pub fn of(object: Json<'_>) -> Option<PodSpec> {
+        PodSpec::of_spec(object.get("spec")?)
+    }
+
+    /// The same from the `spec` of the object.
+    pub fn of_spec(spec: Json<'_>) -> Option<PodSpec> {
         let spec = PLACES
             .iter()
-            .find_map(|place| object.at_path(place).filter(|spec| spec.kind() == Kind::Object))?;
+            .find_map(|place| spec.at_path(place).filter(|spec| spec.kind() == Kind::Object))?;
         let mut found = PodSpec {
             service_account: text(spec, "serviceAccountName"),
             node: text(spec, "nodeName"),

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod credential;
+pub mod grouping;
 pub mod judge;
 pub mod learn;
 pub mod network;

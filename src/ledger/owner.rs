@@ -12,30 +12,28 @@ use crate::ledger::address::Pod;
 impl AddressLedger {
     /// Whom the address stood for at `time`.
     pub fn owner_at(&self, cluster: &str, address: IpAddr, time: Timestamp) -> Owner<'_> {
+        self.owners_of(cluster, address).at(time)
+    }
+
+    /// Whom the address stood for at any time: for whoever asks about many moments.
+    pub fn owners_of(&self, cluster: &str, address: IpAddr) -> Owners<'_> {
         if address.is_loopback() {
-            return Owner::Loopback;
+            return Owners { ledger: self, intervals: &[], otherwise: Owner::Loopback };
         }
         let key = (cluster.to_owned(), address);
-        let mut held = self.intervals.get(&key).into_iter().flatten().rev();
-        // The latest start wins where two intervals overlap.
-        if let Some(interval) = held.find(|interval| interval.holds_at(time)) {
-            if let Some(pod) = self.pods.get(interval.pod) {
-                return Owner::Pod(pod, interval);
-            }
-        }
-        if let Some(why) = self.shared.get(&key) {
-            return Owner::Shared(why);
-        }
-        if let Some(node) = self.node_of_address.get(&key) {
-            return Owner::Node(node);
-        }
-        if let Some(service) = self.balancers.get(&key) {
-            return Owner::Balancer(service);
-        }
-        if self.in_pod_network(cluster, address) || self.intervals.contains_key(&key) {
-            return Owner::PodNetwork { node: self.subnet_node(cluster, address) };
-        }
-        Owner::Unknown
+        let intervals = self.intervals.get(&key);
+        let otherwise = if let Some(why) = self.shared.get(&key) {
+            Owner::Shared(why)
+        } else if let Some(node) = self.node_of_address.get(&key) {
+            Owner::Node(node)
+        } else if let Some(service) = self.balancers.get(&key) {
+            Owner::Balancer(service)
+        } else if self.in_pod_network(cluster, address) || intervals.is_some() {
+            Owner::PodNetwork { node: self.subnet_node(cluster, address) }
+        } else {
+            Owner::Unknown
+        };
+        Owners { ledger: self, intervals: intervals.map_or(&[], Vec::as_slice), otherwise }
     }
 
     /// Pods that were on `node` at `time` as far as the evidence shows: the candidates behind a
@@ -74,19 +72,62 @@ impl AddressLedger {
 
     /// One phrase on whom the address stood for at `time`, with what may not be concluded.
     pub fn describe(&self, cluster: &str, address: IpAddr, time: Timestamp) -> String {
-        match self.owner_at(cluster, address, time) {
-            Owner::Pod(pod, _) => format!("pod {}", pod.title()),
-            Owner::Node(node) => format!("node {node}, pod not identifiable"),
-            Owner::Shared(why) => format!("shared, identifies nobody ({why})"),
-            Owner::Balancer(service) => format!("load balancer of {service}, identifies nobody"),
+        self.owner_at(cluster, address, time).to_string()
+    }
+}
+
+/// Whom one address stood for over time.
+#[derive(Clone, Debug)]
+pub struct Owners<'l> {
+    ledger: &'l AddressLedger,
+    intervals: &'l [Interval],
+    otherwise: Owner<'l>,
+}
+
+impl<'l> Owners<'l> {
+    /// Whom it stood for at `time`.
+    pub fn at(&self, time: Timestamp) -> Owner<'l> {
+        // The latest start wins where two intervals overlap.
+        if let Some(interval) = self.intervals.iter().rev().find(|one| one.holds_at(time)) {
+            if let Some(pod) = self.ledger.pods.get(interval.pod) {
+                return Owner::Pod(pod, interval);
+            }
+        }
+        self.otherwise.clone()
+    }
+}
+
+impl Owner<'_> {
+    /// Says whether this is the same entry of the ledger; cheaper than comparing what it says.
+    pub fn is(&self, other: &Owner<'_>) -> bool {
+        match (self, other) {
+            (Owner::Pod(a, one), Owner::Pod(b, other)) => {
+                std::ptr::eq(*a, *b) && std::ptr::eq(*one, *other)
+            }
+            (Owner::Pod(..), _) | (_, Owner::Pod(..)) => false,
+            (a, b) => a == b,
+        }
+    }
+}
+
+/// One phrase, with what may not be concluded.
+impl std::fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Owner::Pod(pod, _) => write!(f, "pod {}", pod.title()),
+            Owner::Node(node) => write!(f, "node {node}, pod not identifiable"),
+            Owner::Shared(why) => write!(f, "shared, identifies nobody ({why})"),
+            Owner::Balancer(service) => {
+                write!(f, "load balancer of {service}, identifies nobody")
+            }
             Owner::PodNetwork { node: Some(node) } => {
-                format!("pod network of node {node}, owner not known at that moment")
+                write!(f, "pod network of node {node}, owner not known at that moment")
             }
             Owner::PodNetwork { node: None } => {
-                "pod network, owner not known at that moment".to_owned()
+                f.write_str("pod network, owner not known at that moment")
             }
-            Owner::Loopback => "the API server's own host".to_owned(),
-            Owner::Unknown => "not known".to_owned(),
+            Owner::Loopback => f.write_str("the API server's own host"),
+            Owner::Unknown => f.write_str("not known"),
         }
     }
 }

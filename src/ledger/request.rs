@@ -4,9 +4,8 @@
 //! down once more under the same auditID, with the front proxy as the peer, so actor and address
 //! come from the front server (kubernetes/community#625).
 
-use std::hash::Hash;
-use std::hash::Hasher;
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use hashbrown::HashMap;
 
@@ -16,6 +15,7 @@ use crate::ledger::network::parse_address;
 use crate::ledger::table::field;
 use crate::ledger::usage::is_aggregated;
 use crate::query::ast::QueryAst;
+use crate::search::codes::Classes;
 use crate::search::codes::Codes;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
@@ -57,19 +57,19 @@ pub struct Request {
     pub events: Vec<EventId>,
     /// When it was received.
     pub time: Option<Timestamp>,
-    /// Stages seen.
-    pub stages: Vec<String>,
-    /// stageTimestamp of its last stage, where there was one.
-    pub end: Option<Timestamp>,
     /// How it ended.
     pub outcome: Outcome,
     /// Only an aggregated server's record is there: actor and address are the front proxy's word.
     pub actor_uncertain: bool,
     /// How many servers wrote it down.
     pub servers: usize,
+    /// Whether its last stage was seen, and whether a stage was a panic.
+    ended: bool,
+    panicked: bool,
     columns: Arc<Columns>,
     /// Events that values are taken from: of the first that has any.
-    lines: Vec<u32>,
+    line: u32,
+    further_lines: Vec<u32>,
 }
 
 /// Values of events, the texts apart: of thousands of requests few are looked at.
@@ -77,6 +77,7 @@ pub struct Request {
 struct Columns {
     at: HashMap<&'static str, usize>,
     codes: Vec<Codes>,
+    classes: Vec<OnceLock<Classes>>,
     ids: Vec<EventId>,
 }
 
@@ -89,7 +90,8 @@ impl Columns {
         let fields: Vec<Field> = names.iter().map(|name| field(name)).collect();
         let codes = evidence.codes(&ids, &fields)?;
         let at = names.iter().enumerate().map(|(at, name)| (*name, at)).collect();
-        Ok(Columns { at, codes, ids })
+        let classes = codes.iter().map(|_| OnceLock::new()).collect();
+        Ok(Columns { at, codes, classes, ids })
     }
 
     /// First value of an event.
@@ -107,32 +109,87 @@ impl Columns {
         at
     }
 
+    /// The classes of the values of a column.
+    fn classes(&self, column: usize) -> Option<&Classes> {
+        let codes = self.codes.get(column)?;
+        Some(self.classes.get(column)?.get_or_init(|| codes.classes()))
+    }
+
     fn id(&self, line: u32) -> EventId {
         self.ids.get(line as usize).copied().unwrap_or(EventId(0))
     }
 }
 
-/// Columns by which events are joined into requests; every request has them.
-const JOINED: [&str; 12] = [
-    "id",
-    "cluster",
-    "log",
-    "requestReceivedTimestamp",
-    "user",
-    "verb",
-    "requestURI",
-    "stage",
-    "stageTimestamp",
-    "code",
-    "ip",
-    "peer",
-];
-/// Places in [`JOINED`]: of the id, of what else must be equal, and of what a stage tells.
+/// Columns that say which events may be one request and how it ended; every request has them.
+const JOINED: [&str; 5] = ["id", "cluster", "log", "stage", "code"];
+/// Places in [`JOINED`].
 const ID: usize = 0;
-const EQUAL: std::ops::Range<usize> = 1..7;
+const CLUSTER: usize = 1;
 const LOG: usize = 2;
-const STAGE: usize = 7;
-const STAGE_TIME: usize = 8;
+const STAGE: usize = 3;
+const CODE: usize = 4;
+
+/// Columns that tell apart what has one id; read of such events alone.
+const TOLD_APART: [&str; 6] =
+    ["requestReceivedTimestamp", "user", "verb", "requestURI", "peer", "ip"];
+/// Places in [`TOLD_APART`]: of what is equal in all stages of a request, and of others.
+const EQUAL: std::ops::Range<usize> = 0..4;
+const VERB: usize = 2;
+const URI: usize = 3;
+const PEER: usize = 4;
+const IP: usize = 5;
+
+/// Events whose id others have as well.
+struct Repeated {
+    /// Their lines, ascending.
+    lines: Vec<u32>,
+    columns: Columns,
+}
+
+impl Repeated {
+    fn ask(evidence: &dyn Evidence, columns: &Columns) -> Result<Repeated, SearchError> {
+        let mut lines: Vec<u32> = Vec::new();
+        if let Some((ids, classes)) = columns.codes.get(ID).zip(columns.classes(ID)) {
+            let mut events_of: Vec<u32> = vec![0; classes.len()];
+            for number in &ids.first {
+                if let Some(events) = events_of.get_mut(classes.of(*number) as usize) {
+                    *events += 1;
+                }
+            }
+            let often = |number: &u32| {
+                let class = classes.of(*number);
+                class != 0 && events_of.get(class as usize).is_some_and(|events| *events > 1)
+            };
+            lines.extend((0..).zip(&ids.first).filter(|(_, n)| often(n)).map(|(line, _)| line));
+        }
+        let ids = lines.iter().map(|line| columns.id(*line)).collect();
+        let columns = match lines.is_empty() {
+            true => Columns::default(),
+            false => Columns::ask(evidence, ids, &TOLD_APART)?,
+        };
+        Ok(Repeated { lines, columns })
+    }
+
+    /// The place of a line.
+    fn place(&self, line: u32) -> Option<u32> {
+        self.lines.binary_search(&line).ok().map(|place| place as u32)
+    }
+
+    /// First value of a request.
+    fn of(&self, request: &Request, column: usize) -> Option<&str> {
+        request.lines().find_map(|line| self.columns.first(column, self.place(line)?))
+    }
+
+    /// Addresses before the last one.
+    fn claimed(&self, request: &Request) -> Vec<&str> {
+        let has = |line: &u32| self.columns.first(IP, *line).is_some();
+        let line = request.lines().filter_map(|line| self.place(line)).find(has);
+        let Some((line, codes)) = line.zip(self.columns.codes.get(IP)) else { return Vec::new() };
+        let mut ips: Vec<&str> = codes.of(line as usize).map(|ip| codes.text(ip)).collect();
+        ips.pop();
+        ips
+    }
+}
 
 /// Columns that every request has unless only some were asked for.
 pub const COLUMNS: &[&str] = &[
@@ -162,10 +219,40 @@ pub const COLUMNS: &[&str] = &[
 ];
 
 impl Request {
+    /// Events that values are taken from.
+    fn lines(&self) -> impl Iterator<Item = u32> + '_ {
+        std::iter::once(self.line).chain(self.further_lines.iter().copied())
+    }
+
     /// First value of a column.
     pub fn get(&self, column: &str) -> Option<&str> {
-        let column = self.columns.column(column)?;
-        self.lines.iter().find_map(|line| self.columns.first(column, *line))
+        self.at(self.columns.column(column)?)
+    }
+
+    fn at(&self, column: usize) -> Option<&str> {
+        self.lines().find_map(|line| self.columns.first(column, line))
+    }
+
+    /// The number of the first value of a column, 0 where it has none.
+    fn number(&self, column: usize) -> u32 {
+        let Some(codes) = self.columns.codes.get(column) else { return 0 };
+        let of_line = |line: u32| codes.first.get(line as usize).copied().filter(|n| *n != 0);
+        self.lines().find_map(of_line).unwrap_or_default()
+    }
+
+    /// Requests of one question share what was read of them; this tells them from others.
+    pub(super) fn asked_together(&self) -> usize {
+        Arc::as_ptr(&self.columns) as usize
+    }
+
+    /// The place of a column, for [`Self::class`].
+    pub(super) fn column_number(&self, name: &str) -> usize {
+        self.columns.column(name).unwrap_or(usize::MAX)
+    }
+
+    /// The class of its first value of a column among requests asked together; 0 is none.
+    pub(super) fn class(&self, column: usize) -> u32 {
+        self.columns.classes(column).map_or(0, |classes| classes.of(self.number(column)))
     }
 
     /// First value of the first column that has one.
@@ -177,10 +264,10 @@ impl Request {
     pub fn all(&self, column: &str) -> Vec<&str> {
         let codes = self.columns.column(column).and_then(|at| self.columns.codes.get(at));
         let Some(codes) = codes else { return Vec::new() };
-        let has = |line: &&u32| codes.first.get(**line as usize).is_some_and(|first| *first != 0);
-        let line = self.lines.iter().find(has);
+        let has = |line: &u32| codes.first.get(*line as usize).is_some_and(|first| *first != 0);
+        let line = self.lines().find(has);
         line.into_iter()
-            .flat_map(|line| codes.of(*line as usize))
+            .flat_map(|line| codes.of(line as usize))
             .map(|number| codes.text(number))
             .collect()
     }
@@ -195,10 +282,18 @@ impl Request {
         self.get("cluster").unwrap_or_default()
     }
 
+    /// stageTimestamp of its last stage, where there was one.
+    pub fn end(&self) -> Option<Timestamp> {
+        let column = self.columns.column("stageTimestamp")?;
+        let codes = self.columns.codes.get(column).filter(|_| self.ended)?;
+        codes.time(codes.first.get(self.line as usize).copied()?)
+    }
+
     /// From the moment it was received to the end of its last stage, in microseconds.
     pub fn length(&self) -> Option<i64> {
-        let start = Timestamp::parse(self.get("requestReceivedTimestamp")?)?;
-        Some(self.end?.0 - start.0)
+        let column = self.columns.column("requestReceivedTimestamp")?;
+        let start = self.columns.codes.get(column)?.time(self.number(column))?;
+        Some(self.end()?.0 - start.0)
     }
 
     /// `resource/subresource`.
@@ -246,7 +341,7 @@ pub fn ask(
     ask_columns(evidence, question, options, &columns)
 }
 
-/// The same, of which only these columns are wanted, beside those by which events are joined.
+/// The same, of which only these columns are wanted, beside id, cluster, log, stage and code.
 ///
 /// # Errors
 /// When the evidence cannot be read.
@@ -259,11 +354,12 @@ pub fn ask_columns(
     let found = evidence.search(question, options)?;
     let ids: Vec<EventId> = found.hits.iter().map(|hit| hit.id).collect();
     let columns = Arc::new(Columns::ask(evidence, ids, &with_joined(wanted))?);
+    let repeated = Repeated::ask(evidence, &columns)?;
     Ok(Requests {
         total_events: found.total,
         read_events: found.hits.len(),
         notes: found.notes,
-        list: join(&found.hits, &columns),
+        list: join(&found.hits, &columns, &repeated),
     })
 }
 
@@ -279,9 +375,10 @@ pub fn with_columns<'r>(
     let mut ids: Vec<EventId> = Vec::new();
     let mut list: Vec<Request> = Vec::new();
     for request in requests {
-        let first = ids.len() as u32;
-        ids.extend(request.lines.iter().map(|line| request.columns.id(*line)));
-        list.push(Request { lines: (first..ids.len() as u32).collect(), ..request.clone() });
+        let line = ids.len() as u32;
+        ids.extend(request.lines().map(|line| request.columns.id(line)));
+        let further_lines = (line + 1..ids.len() as u32).collect();
+        list.push(Request { line, further_lines, ..request.clone() });
     }
     let columns = Arc::new(Columns::ask(evidence, ids, &with_joined(wanted))?);
     for request in &mut list {
@@ -300,117 +397,96 @@ fn with_joined(wanted: &[&'static str]) -> Vec<&'static str> {
     all
 }
 
-/// What makes two events stages of one request.
-struct Key<'c> {
-    columns: &'c Columns,
-    line: u32,
-    id: &'c str,
-}
-
-impl Hash for Key<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.id.hash(state);
-    }
-}
-
-impl PartialEq for Key<'_> {
-    fn eq(&self, other: &Key<'_>) -> bool {
-        let text = |column, line| self.columns.first(column, line).unwrap_or_default();
-        self.id == other.id
-            && EQUAL.into_iter().all(|column| text(column, self.line) == text(column, other.line))
-    }
-}
-
-impl Eq for Key<'_> {}
-
-fn join(hits: &[Hit], columns: &Arc<Columns>) -> Vec<Request> {
-    let mut by_key: HashMap<Key<'_>, usize> = HashMap::with_capacity(hits.len());
+fn join(hits: &[Hit], columns: &Arc<Columns>, repeated: &Repeated) -> Vec<Request> {
+    // What makes two events stages of one request; most ids occur once, which says enough.
+    let mut by_key: HashMap<Vec<&str>, usize> = HashMap::new();
     let mut requests: Vec<Request> = Vec::with_capacity(hits.len());
+    let mut several: Vec<usize> = Vec::new();
     for (line, hit) in (0_u32..).zip(hits) {
-        // Without an id nothing says that two events are one request.
-        let id = columns.first(ID, line).filter(|id| !id.is_empty());
-        if let Some(id) = id {
-            let key = Key { columns, line, id };
-            let at = *by_key.entry(key).or_insert(requests.len());
-            if let Some(request) = requests.get_mut(at) {
-                add_stage(request, line);
-                continue;
+        if let Some(place) = repeated.place(line) {
+            let id = columns.first(ID, line).unwrap_or_default();
+            // Without an id nothing says that two events are one request.
+            if !id.is_empty() {
+                let text = |column| repeated.columns.first(column, place).unwrap_or_default();
+                let of_all = [CLUSTER, LOG].map(|at| columns.first(at, line).unwrap_or_default());
+                let key = std::iter::once(id).chain(of_all).chain(EQUAL.map(text)).collect();
+                let at = *by_key.entry(key).or_insert(requests.len());
+                if let Some(request) = requests.get_mut(at) {
+                    add_stage(request, line);
+                    continue;
+                }
             }
+            several.push(requests.len());
         }
         requests.push(start(hit, line, columns));
     }
     drop(by_key);
-    join_servers(requests)
+    join_servers(requests, &several, repeated)
 }
 
 fn start(hit: &Hit, line: u32, columns: &Arc<Columns>) -> Request {
     let mut request = Request {
         events: Vec::with_capacity(1),
         time: hit.time,
-        stages: Vec::with_capacity(1),
-        end: None,
         outcome: Outcome::Unfinished,
         actor_uncertain: is_aggregated(columns.first(LOG, line)),
         servers: 1,
+        ended: false,
+        panicked: false,
         columns: Arc::clone(columns),
-        lines: vec![line],
+        line,
+        further_lines: Vec::new(),
     };
     add_stage(&mut request, line);
     request
 }
 
 fn add_stage(request: &mut Request, line: u32) {
-    let columns = Arc::clone(&request.columns);
-    let stage = columns.first(STAGE, line).unwrap_or_default();
-    let last = matches!(stage, "ResponseComplete" | "Panic");
-    let had_last = request.stages.iter().any(|s| s == "ResponseComplete" || s == "Panic");
-    if last && !had_last {
+    let id = request.columns.id(line);
+    let stage = request.columns.first(STAGE, line).unwrap_or_default();
+    let (is_panic, no_stage) = (stage == "Panic", stage.is_empty());
+    if (is_panic || stage == "ResponseComplete") && !request.ended {
+        request.ended = true;
         // The last stage says most; what only earlier stages hold is kept.
-        if request.lines.first() != Some(&line) {
-            request.lines.insert(0, line);
+        if request.line != line {
+            request.further_lines.insert(0, request.line);
+            request.line = line;
         }
-        request.events.insert(0, columns.id(line));
-        request.end = columns.first(STAGE_TIME, line).and_then(Timestamp::parse);
+        request.events.insert(0, id);
     } else {
-        request.events.push(columns.id(line));
+        request.events.push(id);
     }
-    if !request.stages.iter().any(|known| known == stage) {
-        request.stages.push(stage.to_owned());
-    }
-    let code = request.get("code").and_then(|code| code.parse::<u32>().ok());
-    let ended = last || had_last;
+    request.panicked |= is_panic;
+    let code = request.at(CODE).and_then(|code| code.parse::<u32>().ok());
     request.outcome = match code {
-        _ if request.stages.iter().any(|s| s == "Panic") => Outcome::Panicked,
+        _ if request.panicked => Outcome::Panicked,
         Some(code) if code >= 400 => Outcome::Failed(code),
         // Events from before stages (legacy text, GKE) are whole requests.
-        _ if ended || stage.is_empty() => Outcome::Succeeded,
+        _ if request.ended || no_stage => Outcome::Succeeded,
         _ => Outcome::Unfinished,
     };
 }
 
-/// Joins what an aggregated server wrote down about a request with the front server's record.
-fn join_servers(requests: Vec<Request>) -> Vec<Request> {
-    let mut first_of: HashMap<(&str, &str), usize> = HashMap::with_capacity(requests.len());
-    let mut groups: HashMap<usize, Vec<usize>> = HashMap::new();
-    for (at, request) in requests.iter().enumerate() {
-        if let Some(id) = request.get("id") {
-            let first = *first_of.entry((request.cluster(), id)).or_insert(at);
-            if first != at {
-                groups.entry(first).or_insert_with(|| vec![first]).push(at);
-            }
+/// Joins what an aggregated server wrote down about a request with the front server's record, among
+/// those whose id `several` have.
+fn join_servers(requests: Vec<Request>, several: &[usize], repeated: &Repeated) -> Vec<Request> {
+    let mut by_id: HashMap<(&str, &str), Vec<usize>> = HashMap::with_capacity(several.len());
+    for at in several {
+        let Some(request) = requests.get(*at) else { continue };
+        if let Some(id) = request.at(ID) {
+            by_id.entry((request.cluster(), id)).or_default().push(*at);
         }
     }
-    drop(first_of);
     let mut front_of: HashMap<usize, usize> = HashMap::new();
-    for group in groups.into_values() {
+    for group in by_id.into_values() {
         for &copy in &group {
             let front = group.iter().copied().find(|&front| {
                 front != copy
-                    && !front_of.contains_key(&front)
                     && requests
                         .get(front)
                         .zip(requests.get(copy))
-                        .is_some_and(|(front, copy)| is_copy_of(copy, front))
+                        .is_some_and(|(front, copy)| is_copy_of(copy, front, repeated))
+                    && !front_of.contains_key(&front)
             });
             if let Some(front) = front {
                 front_of.insert(copy, front);
@@ -426,9 +502,9 @@ fn join_servers(requests: Vec<Request>) -> Vec<Request> {
     for (copy, front) in copies {
         let Some(copy) = joined.get_mut(copy).and_then(Option::take) else { continue };
         if let Some(Some(front)) = joined.get_mut(front) {
-            front.events.extend(copy.events);
+            front.events.extend(&copy.events);
             front.servers += 1;
-            front.lines.extend(copy.lines);
+            front.further_lines.extend(copy.lines());
         }
     }
     joined.into_iter().flatten().collect()
@@ -436,26 +512,24 @@ fn join_servers(requests: Vec<Request>) -> Vec<Request> {
 
 /// A client may choose the auditID, so that alone joins nothing: the same request must have been
 /// received by another server within a second, and the copy must name the front's client.
-fn is_copy_of(copy: &Request, front: &Request) -> bool {
+fn is_copy_of(copy: &Request, front: &Request, repeated: &Repeated) -> bool {
     let near = match (copy.time, front.time) {
         (Some(a), Some(b)) => (a.0 - b.0).abs() < 1_000_000,
         _ => false,
     };
-    if !near || copy.get("verb") != front.get("verb") {
+    let equal = |column| repeated.of(copy, column) == repeated.of(front, column);
+    if !near || !equal(VERB) || !equal(URI) {
         return false;
     }
-    if copy.get("requestURI") != front.get("requestURI") {
+    if is_aggregated(front.at(LOG)) {
         return false;
     }
-    if is_aggregated(front.get("log")) {
-        return false;
-    }
-    if is_aggregated(copy.get("log")) {
+    if is_aggregated(copy.at(LOG)) {
         return true;
     }
-    let peer = front.get("peer").and_then(parse_address);
-    copy.get("log").is_none()
-        && front.get("log").is_none()
+    let peer = repeated.of(front, PEER).and_then(parse_address);
+    copy.at(LOG).is_none()
+        && front.at(LOG).is_none()
         && peer.is_some()
-        && copy.claimed().iter().any(|ip| parse_address(ip) == peer)
+        && repeated.claimed(copy).iter().any(|ip| parse_address(ip) == peer)
 }

@@ -6,6 +6,8 @@ use rayon::iter::IntoParallelRefIterator;
 use rayon::iter::ParallelIterator;
 
 use crate::event::field::Field;
+use crate::event::json::Tape;
+use crate::event::json::parse_lenient;
 use crate::event::place::Flag;
 use crate::event::place::Origin;
 use crate::event::place::Place;
@@ -15,6 +17,7 @@ use crate::event::time::Timestamp;
 use crate::query::ast::QueryAst;
 use crate::search::codes::Codes;
 use crate::search::error::SearchError;
+use crate::search::pack_parts::structure_of;
 
 /// One event of one body of evidence; only the [`Evidence`] that gave it out can read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,6 +130,22 @@ pub struct WantedPeer {
     pub range: TimeRange,
 }
 
+/// One question for each combination of values of some fields; see [`Evidence::top_each`].
+pub fn questions_each(
+    question: &QueryAst,
+    groups: &[Field],
+    wanted: &[Vec<Option<String>>],
+) -> Vec<QueryAst> {
+    let one = |values: &Vec<Option<String>>| {
+        let parts = groups.iter().zip(values).map(|(field, value)| match value {
+            Some(value) => QueryAst::equals(field.clone(), value),
+            None => QueryAst::present(field.clone()).negated(),
+        });
+        QueryAst::all_of(parts.chain([question.clone()]).collect())
+    };
+    wanted.iter().map(one).collect()
+}
+
 /// A body of evidence that questions can be put to.
 pub trait Evidence: Sync {
     /// Returns the events that match, in order.
@@ -169,6 +188,24 @@ pub trait Evidence: Sync {
     /// As [`Self::fetch`].
     fn fetch_many(&self, ids: &[EventId]) -> Result<Vec<StoredEvent>, SearchError> {
         ids.iter().map(|id| self.fetch(*id)).collect()
+    }
+
+    /// Returns the JSON text of the object or list that stands under a chain of keys in each of
+    /// `ids`, in the same order; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    fn structures(
+        &self,
+        ids: &[EventId],
+        keys: &[&str],
+    ) -> Result<Vec<Option<Vec<u8>>>, SearchError> {
+        let read = |stored: &StoredEvent| {
+            let mut tape = Tape::default();
+            parse_lenient(&stored.event, &mut tape).ok()?;
+            structure_of(tape.root(&stored.event)?, keys)
+        };
+        Ok(self.fetch_many(ids)?.iter().map(read).collect())
     }
 
     /// Returns the values of `fields` for each of `ids`, in the same order.
@@ -225,6 +262,22 @@ pub trait Evidence: Sync {
     ) -> Result<Vec<Vec<FacetRow>>, SearchError> {
         let fields = std::slice::from_ref(field);
         questions.iter().map(|question| self.top(question, range, fields, None, 1)).collect()
+    }
+
+    /// Answers [`Self::top`] of one field for each of many combinations of values of other fields,
+    /// as questions compare them; `None` is for events without such a field.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    fn top_each(
+        &self,
+        question: &QueryAst,
+        range: TimeRange,
+        groups: &[Field],
+        wanted: &[Vec<Option<String>>],
+        field: &Field,
+    ) -> Result<Vec<Vec<FacetRow>>, SearchError> {
+        self.top_all(&questions_each(question, groups, wanted), range, field)
     }
 
     /// Counts the events whose auditID conflicts with that of another.

@@ -23,7 +23,26 @@ pub type Firsts = Vec<Option<(i64, Vec<usize>)>>;
 #[derive(Debug)]
 pub struct Wishes<'w> {
     wanted: &'w [WantedPeer],
-    by_peer: HashMap<String, Vec<usize>>,
+    by_peer: HashMap<String, OfPeer>,
+}
+
+/// The wishes of one peer.
+#[derive(Debug, Default)]
+struct OfPeer {
+    /// When each begins, and its place among all; in the order of their beginnings.
+    begins: Vec<(i64, usize)>,
+    /// How long the longest is.
+    longest: i64,
+}
+
+impl OfPeer {
+    /// Wishes that a moment can lie in.
+    fn around(&self, time: i64) -> &[(i64, usize)] {
+        let from = time.saturating_sub(self.longest);
+        let first = self.begins.partition_point(|(begin, _)| *begin < from);
+        let end = self.begins.partition_point(|(begin, _)| *begin <= time);
+        self.begins.get(first..end).unwrap_or_default()
+    }
 }
 
 /// An address has one form, whatever its spelling; questions compare peers so.
@@ -37,10 +56,15 @@ pub fn as_compared(text: &str) -> String {
 impl<'w> Wishes<'w> {
     /// Sorts wishes by peer.
     pub fn new(wanted: &'w [WantedPeer]) -> Wishes<'w> {
-        let mut by_peer: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut by_peer: HashMap<String, OfPeer> = HashMap::new();
         for (at, one) in wanted.iter().enumerate() {
-            by_peer.entry(as_compared(&one.peer)).or_default().push(at);
+            let own = by_peer.entry(as_compared(&one.peer)).or_default();
+            let begin = one.range.since.map_or(i64::MIN, |since| since.0);
+            let end = one.range.until.map_or(i64::MAX, |until| until.0);
+            own.begins.push((begin, at));
+            own.longest = own.longest.max(end.saturating_sub(begin));
         }
+        by_peer.values_mut().for_each(|own| own.begins.sort_unstable());
         Wishes { wanted, by_peer }
     }
 
@@ -70,7 +94,7 @@ impl<'w> Wishes<'w> {
         };
         if let (Some(columns), Some(ids)) = (columns, ids) {
             let texts = columns.texts(pack)?;
-            let mut known: Vec<Option<&[usize]>> = vec![None; texts.len() + 1];
+            let mut known: Vec<Option<Option<&OfPeer>>> = vec![None; texts.len() + 1];
             for event in bits.iter() {
                 let number = ids.get(event).copied().unwrap_or_default();
                 let Some(slot) = known.get_mut(number as usize) else { continue };
@@ -91,14 +115,14 @@ impl<'w> Wishes<'w> {
         Ok(first)
     }
 
-    fn of_peer(&self, peer: Option<&str>) -> &[usize] {
-        let wishes = peer.and_then(|peer| self.by_peer.get(&as_compared(peer)));
-        wishes.map(Vec::as_slice).unwrap_or_default()
+    fn of_peer(&self, peer: Option<&str>) -> Option<&OfPeer> {
+        self.by_peer.get(&as_compared(peer?))
     }
 
-    fn note(&self, first: &mut Firsts, wishes: &[usize], event: usize, time: Option<i64>) {
-        let Some(time) = time.filter(|time| *time != NO_TIME) else { return };
-        for wish in wishes {
+    fn note(&self, first: &mut Firsts, own: Option<&OfPeer>, event: usize, time: Option<i64>) {
+        let time = time.filter(|time| *time != NO_TIME);
+        let Some((own, time)) = own.zip(time) else { return };
+        for (_, wish) in own.around(time) {
             let wanted = self.wanted.get(*wish);
             if !wanted.is_some_and(|one| one.range.contains(Some(Timestamp(time)))) {
                 continue;

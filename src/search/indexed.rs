@@ -36,7 +36,12 @@ use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
 use crate::search::evidence::StoredEvent;
 use crate::search::evidence::WantedPeer;
+use crate::search::evidence::questions_each;
 use crate::search::first_by_peer::Wishes;
+use crate::search::pack_combinations::Combinations;
+use crate::search::pack_combinations::Wanted;
+use crate::search::pack_combinations::combinations;
+use crate::search::pack_combinations::merge;
 use crate::search::pack_counts::PackCounts;
 use crate::search::pack_counts::Seed;
 use crate::search::pack_counts::merge_counts;
@@ -49,7 +54,9 @@ use crate::search::pack_eval::matching_shared;
 use crate::search::pack_evidence::OpenPack;
 use crate::search::pack_evidence::PackEvidence;
 use crate::search::pack_evidence::stored;
+use crate::search::pack_parts::structures;
 use crate::search::pack_top::NumberTop;
+use crate::search::pack_top::Top;
 use crate::search::pack_top::TopRow;
 use crate::search::pack_top::by_numbers;
 use crate::search::pack_top::merge_all;
@@ -79,6 +86,12 @@ pub struct Searcher {
     cache: usize,
     newest: Option<Timestamp>,
     conflicts: AskedConflicts,
+}
+
+/// What a pack counted: in numbers, or, where columns alone do not tell, in texts.
+enum Counted {
+    Numbers(Combinations),
+    Texts(Top),
 }
 
 /// An event of a pack before its place is known.
@@ -402,14 +415,19 @@ impl Searcher {
     }
 
     /// Groups ids by pack: for each the ascending events and where each stands in `ids`.
-    fn by_pack(ids: &[EventId]) -> BTreeMap<u32, Vec<(u32, usize)>> {
-        let mut groups: BTreeMap<u32, Vec<(u32, usize)>> = BTreeMap::new();
-        for (at, id) in ids.iter().enumerate() {
-            let (pack, event) = split_id(*id);
-            groups.entry(pack).or_default().push((event, at));
+    fn by_pack(ids: &[EventId]) -> Vec<(u32, Vec<(u32, usize)>)> {
+        let ascending = ids.windows(2).all(|two| matches!(two, [a, b] if a <= b));
+        let mut sorted: Vec<(EventId, usize)> = ids.iter().copied().zip(0..).collect();
+        if !ascending {
+            sorted.sort_unstable();
         }
-        groups.values_mut().for_each(|events| events.sort_unstable());
-        groups
+        sorted
+            .chunk_by(|(a, _), (b, _)| split_id(*a).0 == split_id(*b).0)
+            .map(|own| {
+                let pack = own.first().map_or(0, |(id, _)| split_id(*id).0);
+                (pack, own.iter().map(|(id, at)| (split_id(*id).1, *at)).collect())
+            })
+            .collect()
     }
 
     /// Returns what `read` says about each of `ids`, packs side by side, in the order of `ids`.
@@ -418,7 +436,7 @@ impl Searcher {
         ids: &[EventId],
         read: impl Fn(PackScope<'_>, &[u32]) -> Result<Vec<T>, Damage> + Sync,
     ) -> Result<Vec<T>, SearchError> {
-        let groups: Vec<(u32, Vec<(u32, usize)>)> = Searcher::by_pack(ids).into_iter().collect();
+        let groups: Vec<(u32, Vec<(u32, usize)>)> = Searcher::by_pack(ids);
         let answers: Vec<Vec<(usize, T)>> = groups
             .par_iter()
             .map(|(pack, events)| {
@@ -607,6 +625,14 @@ impl Evidence for Searcher {
         self.for_each_pack(ids, stored)
     }
 
+    fn structures(
+        &self,
+        ids: &[EventId],
+        keys: &[&str],
+    ) -> Result<Vec<Option<Vec<u8>>>, SearchError> {
+        self.for_each_pack(ids, |scope, events| structures(scope, events, keys))
+    }
+
     fn conflicting(&self, ids: &[EventId]) -> Result<usize, SearchError> {
         let some = self.conflicts.among(&self.index, self, ids)?;
         let all = some.as_ref().or(self.conflicts.known());
@@ -635,7 +661,7 @@ impl Evidence for Searcher {
     }
 
     fn codes(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Codes>, SearchError> {
-        let groups: Vec<(u32, Vec<(u32, usize)>)> = Searcher::by_pack(ids).into_iter().collect();
+        let groups: Vec<(u32, Vec<(u32, usize)>)> = Searcher::by_pack(ids);
         self.trim(&groups.iter().map(|(pack, _)| *pack as usize).collect::<Vec<usize>>());
         let some = if fields.contains(&Field::Flag) {
             self.conflicts.among(&self.index, self, ids)?
@@ -650,18 +676,25 @@ impl Evidence for Searcher {
                 let scope = PackScope { conflicts: some.as_ref().or(scope.conflicts), ..scope };
                 let events: Vec<usize> = events.iter().map(|(event, _)| *event as usize).collect();
                 let of_field = |field| pack_codes(scope, &events, field, self.zone);
-                let found: Result<Vec<Codes>, Damage> = fields.iter().map(of_field).collect();
+                let found: Result<Vec<Codes>, Damage> = if groups.len() == 1 {
+                    fields.par_iter().map(of_field).collect()
+                } else {
+                    fields.iter().map(of_field).collect()
+                };
                 self.done(number);
                 found.map_err(|damage| self.damaged(number, &damage))
             })
             .collect::<Result<_, SearchError>>()?;
-        let mut all: Vec<Codes> = vec![Codes::none(ids.len()); fields.len()];
-        for ((_, events), found) in groups.iter().zip(answers) {
-            for (all, own) in all.iter_mut().zip(found) {
-                all.scatter(own, events.iter().map(|(_, at)| *at));
+        let whole = |field: usize| {
+            let mut all = Codes::none(ids.len());
+            for ((_, events), found) in groups.iter().zip(&answers) {
+                if let Some(own) = found.get(field) {
+                    all.scatter(own, events.iter().map(|(_, at)| *at));
+                }
             }
-        }
-        Ok(all)
+            all
+        };
+        Ok((0..fields.len()).into_par_iter().map(whole).collect())
     }
 
     fn first_by_peer(
@@ -744,6 +777,29 @@ impl Evidence for Searcher {
         }
     }
 
+    fn top_each(
+        &self,
+        question: &QueryAst,
+        range: TimeRange,
+        groups: &[Field],
+        wanted: &[Vec<Option<String>>],
+        field: &Field,
+    ) -> Result<Vec<Vec<FacetRow>>, SearchError> {
+        let questions = || questions_each(question, groups, wanted);
+        let Some(ready_groups) = Wanted::new(groups, wanted) else {
+            return self.top_all(&questions(), range, field);
+        };
+        self.know_conflicts(std::slice::from_ref(question), std::slice::from_ref(field))?;
+        let ready = self.question(question, range)?;
+        let counted = self.ask(&self.packs_of(range), &ready, |_, scope, bits| {
+            ready_groups.count(scope, &bits, field)
+        })?;
+        match counted.into_iter().collect::<Option<Vec<_>>>() {
+            Some(counted) => Ok(ready_groups.apart(&merge(&counted, 2))),
+            None => self.top_all(&questions(), range, field),
+        }
+    }
+
     fn source_name(&self, source: SourceId) -> String {
         self.index.sources.get(source.0 as usize).cloned().unwrap_or_default()
     }
@@ -820,10 +876,32 @@ impl Evidence for Searcher {
             }
         }
         let answers = self.ask(&self.packs_of(range), &ready, |_, scope, bits| {
-            top_of_pack(scope, &bits, fields, distinct, self.zone)
+            let numbers = match distinct {
+                None => combinations(scope, &bits, fields)?,
+                Some(_) => None,
+            };
+            Ok(match numbers {
+                Some(counted) => Counted::Numbers(counted),
+                None => Counted::Texts(top_of_pack(scope, &bits, fields, distinct, self.zone)?),
+            })
         })?;
-        let mut all: hashbrown::HashMap<Vec<Option<String>>, TopRow> = hashbrown::HashMap::new();
-        for (values, row) in answers.into_iter().flatten() {
+        let (mut numbers, mut texts) = (Vec::new(), Vec::new());
+        for answer in answers {
+            match answer {
+                Counted::Numbers(counted) => numbers.push(counted),
+                Counted::Texts(top) => texts.push(top),
+            }
+        }
+        let merged = merge(&numbers, fields.len());
+        if texts.is_empty() && distinct.is_none() {
+            return Ok(merged.facets(min));
+        }
+        let mut all: Top = Top::new();
+        for row in merged.facets(0) {
+            let count = TopRow::of(row.count, row.first.map(|t| t.0), row.last.map(|t| t.0));
+            all.entry(row.values).or_default().add(count);
+        }
+        for (values, row) in texts.into_iter().flatten() {
             all.entry(values).or_default().add(row);
         }
         let mut rows: Vec<FacetRow> = all

@@ -21,6 +21,8 @@ use crate::search::evidence::Row;
 use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
 use crate::search::evidence::StoredEvent;
+use crate::search::pack_combinations::combinations;
+use crate::search::pack_combinations::merge;
 use crate::search::pack_counts::pack_counts;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::matching;
@@ -211,10 +213,14 @@ impl Evidence for PackEvidence<'_> {
         min: u64,
     ) -> Result<Vec<FacetRow>, SearchError> {
         let question = ready(question, range)?;
-        let top = self.with(|scope| {
-            let bits = matching(scope, &question)?;
-            top_of_pack(scope, &bits, fields, distinct, Zone::UTC)
-        })?;
+        let bits = self.with(|scope| matching(scope, &question))?;
+        if distinct.is_none() {
+            if let Some(counted) = self.with(|scope| combinations(scope, &bits, fields))? {
+                // Two columns of a pack may hold the same text.
+                return Ok(merge(&[counted], fields.len()).facets(min));
+            }
+        }
+        let top = self.with(|scope| top_of_pack(scope, &bits, fields, distinct, Zone::UTC))?;
         let rows = top.into_iter().map(|(values, row)| row.into_facet(values, distinct.is_some()));
         let mut rows: Vec<FacetRow> = rows.filter(|row| row.count >= min).collect();
         rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.values.cmp(&b.values)));

@@ -13,8 +13,8 @@ use crate::index::pack::column::Dict;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
+use crate::search::codes::value_text;
 use crate::search::pack_eval::sections_of;
-use crate::search::pack_values::value_text;
 
 type Result<T> = std::result::Result<T, Damage>;
 
@@ -200,6 +200,28 @@ impl Texts {
                     at -= dict.len() as u32;
                 }
                 None
+            }
+        }
+    }
+
+    /// Says something about the text of a number, which is not copied where it stands as it is; 0
+    /// and what is not there is the empty text.
+    pub fn with<T>(&self, number: u32, say: impl FnOnce(&str) -> T) -> T {
+        let Some(mut at) = number.checked_sub(1) else { return say("") };
+        match self {
+            Texts::Meta(texts) => say(texts.get(at as usize).map_or("", String::as_str)),
+            Texts::Dicts(dicts) => {
+                for dict in dicts {
+                    if (at as usize) < dict.len() {
+                        let value = dict.get(at);
+                        return match std::str::from_utf8(&value) {
+                            Ok(text) if memchr::memchr(b'\\', &value).is_none() => say(text),
+                            _ => say(&value_text(dict, at)),
+                        };
+                    }
+                    at -= dict.len() as u32;
+                }
+                say("")
             }
         }
     }

@@ -20,7 +20,6 @@ use crate::search::bits::Bits;
 use crate::search::evidence::FacetRow;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::sections_of;
-use crate::search::pack_field::origin;
 use crate::search::pack_values::values;
 
 /// What is counted for one combination of values.
@@ -82,11 +81,6 @@ pub fn top_of_pack(
     if bits.is_empty() {
         return Ok(Top::new());
     }
-    if distinct.is_none()
-        && let Some(top) = by_combinations(scope, bits, fields)?
-    {
-        return Ok(top);
-    }
     let events: Vec<usize> = bits.iter().collect();
     let mut asked: Vec<&Field> = fields.iter().collect();
     asked.extend(distinct);
@@ -128,52 +122,6 @@ pub fn top_of_pack(
         .into_iter()
         .map(|(key, row)| (numbers.iter().zip(key).map(text).collect(), row))
         .collect())
-}
-
-/// Counts combinations of fields that have one value an event; `None` where some have more.
-fn by_combinations(
-    scope: PackScope<'_>,
-    bits: &Bits,
-    fields: &[Field],
-) -> Result<Option<Top>, Damage> {
-    let pack = scope.pack;
-    if !pack.whole()?.is_empty() {
-        return Ok(None);
-    }
-    let events: Vec<usize> = bits.iter().collect();
-    let mut columns = Vec::with_capacity(fields.len());
-    for field in fields {
-        let Some(origin) = origin(pack, field)? else { return Ok(None) };
-        let Some(ids) = origin.ids_in(pack, &events)? else { return Ok(None) };
-        columns.push((origin, ids));
-    }
-    let texts =
-        columns.iter().map(|(origin, _)| origin.texts(pack)).collect::<Result<Vec<_>, _>>()?;
-    // A combination is one number: of so many values of each field, this one.
-    let sizes: Vec<u64> = texts.iter().map(|texts| texts.len() as u64 + 1).collect();
-    if sizes.iter().try_fold(1_u64, |all, size| all.checked_mul(*size)).is_none() {
-        return Ok(None);
-    }
-    let times = pack.times()?;
-    let mut by_key: hashbrown::HashMap<u64, TopRow> = hashbrown::HashMap::new();
-    for (at, event) in events.iter().enumerate() {
-        let key = columns.iter().zip(&sizes).fold(0, |key, ((_, ids), size)| {
-            key * size + u64::from(ids.get(at).copied().unwrap_or_default()).min(size - 1)
-        });
-        let time = times.get(*event).copied().unwrap_or(NO_TIME);
-        by_key.entry(key).or_default().count(time);
-    }
-    let mut top = Top::with_capacity(by_key.len());
-    for (mut key, row) in by_key {
-        let mut values: Vec<Option<String>> = vec![None; texts.len()];
-        for ((value, texts), size) in values.iter_mut().zip(&texts).zip(&sizes).rev() {
-            *value = texts.text((key % size) as u32);
-            key /= size;
-        }
-        // Two columns may hold the same text.
-        top.entry(values).or_default().add(row);
-    }
-    Ok(Some(top))
 }
 
 /// The values of one field, numbered from 1; 0 is no value.
@@ -232,17 +180,25 @@ pub struct NumberTop {
     none: Count,
 }
 
+/// How many events, and between which times.
 #[derive(Clone, Copy, Debug)]
-struct Count {
+pub struct Count {
     events: u64,
     first: i64,
     last: i64,
 }
 
 impl Count {
-    const NONE: Count = Count { events: 0, first: i64::MAX, last: i64::MIN };
+    /// Of no event.
+    pub const NONE: Count = Count { events: 0, first: i64::MAX, last: i64::MIN };
 
-    fn add(&mut self, time: i64) {
+    /// How many events.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Counts an event.
+    pub fn add(&mut self, time: i64) {
         self.events += 1;
         if time != NO_TIME {
             self.first = self.first.min(time);
@@ -250,16 +206,18 @@ impl Count {
         }
     }
 
-    fn merge(&mut self, other: &Count) {
+    /// Adds another count.
+    pub fn merge(&mut self, other: &Count) {
         self.events += other.events;
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
     }
 
-    fn into_facet(self, value: Option<String>) -> FacetRow {
+    /// Returns the row of the answer.
+    pub fn into_facet(self, values: Vec<Option<String>>) -> FacetRow {
         let timed = self.first <= self.last;
         FacetRow {
-            values: vec![value],
+            values,
             count: self.events,
             first: timed.then_some(Timestamp(self.first)),
             last: timed.then_some(Timestamp(self.last)),
@@ -423,9 +381,9 @@ pub fn merge_all(packs: &[Vec<NumberTop>], n_questions: usize) -> Option<Vec<Vec
     let rows = |(sums, none): (Vec<Count>, Count)| {
         let some = sums.into_iter().zip(&texts).filter(|(count, _)| count.events > 0);
         let mut rows: Vec<FacetRow> =
-            some.map(|(count, text)| count.into_facet(Some(text.clone()))).collect();
+            some.map(|(count, text)| count.into_facet(vec![Some(text.clone())])).collect();
         if none.events > 0 {
-            rows.push(none.into_facet(None));
+            rows.push(none.into_facet(vec![None]));
         }
         rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.values.cmp(&b.values)));
         rows

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 
 use crate::event::field::Field;
 use crate::event::field::Reading;
-use crate::event::json::decode;
 use crate::event::time::Timestamp;
 use crate::event::words::equals_folded;
 use crate::event::zone::Zone;
+use crate::index::pack::build::META_CLUSTER;
+use crate::index::pack::build::META_LOG;
+use crate::index::pack::build::META_NODE;
 use crate::index::pack::column::Dict;
 use crate::index::pack::section::ROOT;
 use crate::index::pack::section::SectionId;
@@ -20,12 +22,11 @@ use crate::index::pack::view::known_at;
 use crate::index::pack::wire::Damage;
 use crate::query::matcher::field_values;
 use crate::search::codes::Codes;
+use crate::search::codes::value_text;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::flag_names;
 use crate::search::pack_eval::judge;
-use crate::search::pack_eval::origin;
 use crate::search::pack_eval::sections_of;
-use crate::search::pack_eval::source_name;
 
 type Result<T> = std::result::Result<T, Damage>;
 
@@ -146,8 +147,9 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
             columns += 1;
             let dict = pack.dict(section, *column)?;
             let mut numbers = Numbers::new(dict.len(), events.len());
+            let dict = found.codes.dict(dict);
             pack.occurrences_in(section, *column, events, |at, id| {
-                let number = numbers.of(id, || found.codes.number(value_text(&dict, id)));
+                let number = numbers.of(id, || found.codes.number_in(dict, id));
                 found.put(at, columns, &mut from, number);
             })?;
         }
@@ -180,7 +182,7 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
 /// Numbers of values of one dictionary, given out as they are met.
 enum Numbers {
     /// For few events of a large dictionary.
-    Few(HashMap<u32, u32>),
+    Few(hashbrown::HashMap<u32, u32>),
     /// 0 where none was given out.
     All(Vec<u32>),
 }
@@ -188,7 +190,7 @@ enum Numbers {
 impl Numbers {
     fn new(n_values: usize, n_events: usize) -> Numbers {
         if n_events * 16 < n_values {
-            Numbers::Few(HashMap::new())
+            Numbers::Few(hashbrown::HashMap::with_capacity(n_events))
         } else {
             Numbers::All(vec![0; n_values])
         }
@@ -221,12 +223,6 @@ impl Columnar {
             self.codes.push(at, number);
         }
     }
-}
-
-/// Returns a value of a dictionary with its escapes decoded.
-pub fn value_text(dict: &Dict, id: u32) -> String {
-    let value = dict.get(id);
-    decode(&value, memchr::memchr(b'\\', &value).is_some()).into_owned()
 }
 
 fn computed(
@@ -266,25 +262,45 @@ fn computed(
                 .map(|n| one(took.get(*n).copied().flatten().map(|took| took.to_string())))
                 .collect()
         }
-        Field::Source => events
-            .iter()
-            .map(|n| Ok(vec![source_name(scope, *n)?.to_owned()]))
-            .collect::<Result<Lists>>()?,
-        Field::Node | Field::Cluster | Field::Log => events
-            .iter()
-            .map(|n| {
-                let origin = origin(pack, *n)?;
-                Ok(one(match field {
-                    Field::Node => origin.node,
-                    Field::Cluster => origin.cluster,
-                    _ => origin.log,
-                }))
-            })
-            .collect::<Result<Lists>>()?,
+        Field::Source => return Ok(Some(sources(scope, events)?)),
+        Field::Node => return Ok(Some(meta(pack, events, META_NODE)?)),
+        Field::Cluster => return Ok(Some(meta(pack, events, META_CLUSTER)?)),
+        Field::Log => return Ok(Some(meta(pack, events, META_LOG)?)),
         Field::Flag => flag_names(scope, events)?,
         _ => return Ok(None),
     };
     Ok(Some(Columnar { codes: Codes::of_lists(lists), odd: BTreeSet::new() }))
+}
+
+/// Reads what is kept beside the events; where that is empty an event has no value.
+fn meta(pack: &Pack, events: &[usize], at: usize) -> Result<Columnar> {
+    let mut found = Columnar::none(events.len());
+    let meta = pack.meta()?;
+    let Some(column) = meta.get(at) else { return Ok(found) };
+    let mut numbers: Vec<u32> = Vec::with_capacity(column.values.len());
+    for value in &column.values {
+        let text = String::from_utf8_lossy(value).into_owned();
+        numbers.push(if text.is_empty() { 0 } else { found.codes.number(text) });
+    }
+    for (first, event) in found.codes.first.iter_mut().zip(events) {
+        *first = numbers.get(column.id(*event) as usize).copied().unwrap_or_default();
+    }
+    Ok(found)
+}
+
+/// Reads in which source each event stands.
+fn sources(scope: PackScope<'_>, events: &[usize]) -> Result<Columnar> {
+    let mut found = Columnar::none(events.len());
+    let places = scope.pack.places()?;
+    let mut numbers: HashMap<u32, u32> = HashMap::new();
+    for (at, event) in events.iter().enumerate() {
+        let source = places.get(*event).map_or(u32::MAX, |place| place.source.0);
+        let number = *numbers.entry(source).or_insert_with(|| {
+            found.codes.number(scope.sources.get(source as usize).cloned().unwrap_or_default())
+        });
+        found.codes.push(at, number);
+    }
+    Ok(found)
 }
 
 /// Returns stageTimestamp − requestReceivedTimestamp of every event, in microseconds.

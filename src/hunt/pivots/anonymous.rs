@@ -7,7 +7,7 @@ use crate::hunt::error::HuntError;
 use crate::hunt::pivot::Pivot;
 use crate::hunt::pivot::PivotContext;
 use crate::hunt::pivot_requests as table;
-use crate::hunt::pivots::user::tally;
+use crate::hunt::pivot_tally::tally_owners;
 use crate::ledger::network::Network;
 use crate::ledger::question::all;
 use crate::ledger::question::any;
@@ -66,10 +66,13 @@ impl Pivot for Anonymous {
                 networks.iter().map(Network::to_string).collect::<Vec<_>>().join(", ")
             ),
         });
-        answer.sections.push(tally(&requests, "by address", "address", |request| {
-            let owner = context.owner(request).unwrap_or_default();
-            vec![(request.get("peer").unwrap_or_default().to_owned(), owner)]
-        }));
+        answer.sections.push(tally_owners(
+            context,
+            &requests,
+            ("by address", "address"),
+            ("peer", "peer"),
+            |owner, _| owner,
+        ));
         let columns = [
             table::TIME,
             table::VERB,

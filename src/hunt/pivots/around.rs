@@ -59,7 +59,7 @@ impl Pivot for Around {
         answer.query = table::question_text(&question);
         let range = TimeRange { since: Some(since), until: Some(until) };
         let here = PivotContext { range, ..*context };
-        let requests = here.requests(&mut answer, &question, &[])?;
+        let requests = here.requests_shown(&mut answer, &question, &COLUMNS, &["credential"])?;
         let mut section = table::section(
             "near it",
             &[
@@ -86,22 +86,7 @@ impl Pivot for Around {
             if other_user && is_telling(&shares) {
                 strangers += 1;
             }
-            let cells = [
-                table::TIME,
-                table::USER,
-                table::AS,
-                table::VERB,
-                table::RESOURCE,
-                table::NAMESPACE,
-                table::NAME,
-                table::CODE,
-                table::OUTCOME,
-                table::PEER,
-                table::OWNER,
-                table::AGENT,
-            ]
-            .iter()
-            .map(|(_, cell)| cell(context, request));
+            let cells = COLUMNS.iter().map(|(.., cell)| cell(context, request));
             let offset = request.time.map(|t| signed_seconds(t.0 - time.0));
             let mut row: Vec<Cell> = vec![offset.into()];
             row.extend(cells);
@@ -142,6 +127,22 @@ impl Pivot for Around {
         Ok(answer)
     }
 }
+
+/// What is shown of the requests near it.
+const COLUMNS: [table::Column; 12] = [
+    table::TIME,
+    table::USER,
+    table::AS,
+    table::VERB,
+    table::RESOURCE,
+    table::NAMESPACE,
+    table::NAME,
+    table::CODE,
+    table::OUTCOME,
+    table::PEER,
+    table::OWNER,
+    table::AGENT,
+];
 
 /// One thing in common is chance: everybody behind a VIP shares its address.
 fn is_telling(shares: &[String]) -> bool {

@@ -46,36 +46,17 @@ impl Pivot for Blast {
         let question =
             context.refined(all([identity.clone(), any("verb", &["create", "update", "patch"])]));
         answer.query = table::question_text(&question);
-        let writes = context.requests(&mut answer, &question, EXTRA)?;
+        let writes = context.requests_shown(&mut answer, &question, &MADE, &[UID])?;
         let made: Vec<&Request> = writes
             .iter()
             .filter(|request| matches!(request.outcome, Outcome::Succeeded))
             .filter(|request| !REVIEWS.contains(&request.get("resource").unwrap_or_default()))
             .collect();
-        let columns = [
-            table::TIME,
-            table::USER,
-            table::VERB,
-            table::RESOURCE,
-            table::NAMESPACE,
-            table::NAME,
-            table::OUTCOME,
-        ];
-        answer.sections.push(context.table("made or changed", made.iter().copied(), &columns));
+        answer.sections.push(context.table("made or changed", made.iter().copied(), &MADE));
         let descendants = descendants(context, &mut answer, &made)?;
-        answer.sections.push(context.table("made from its templates", &descendants, &columns));
+        answer.sections.push(context.table("made from its templates", &descendants, &MADE));
         let followers = followers(context, &mut answer, &identity, &made)?;
-        let columns = [
-            table::TIME,
-            table::USER,
-            table::VERB,
-            table::RESOURCE,
-            table::NAMESPACE,
-            table::NAME,
-            table::OUTCOME,
-            table::PEER,
-        ];
-        answer.sections.push(context.table("others in namespaces it made", &followers, &columns));
+        answer.sections.push(context.table("others in namespaces it made", &followers, &FOLLOWED));
         let credentials = credentials(context, &made, &descendants);
         answer.summary = format!(
             "{} writes, {} objects made from them by controllers, {} requests of others in \
@@ -97,7 +78,29 @@ impl Pivot for Blast {
 
 const UID: &str = "responseObject.metadata.uid";
 const OWNER_UID: &str = "responseObject.metadata.ownerReferences.uid";
-const EXTRA: &[&str] = &[UID, OWNER_UID, "responseObject.spec.serviceAccountName"];
+
+/// What is shown of what was made.
+const MADE: [table::Column; 7] = [
+    table::TIME,
+    table::USER,
+    table::VERB,
+    table::RESOURCE,
+    table::NAMESPACE,
+    table::NAME,
+    table::OUTCOME,
+];
+
+/// What is shown of those who followed.
+const FOLLOWED: [table::Column; 8] = [
+    table::TIME,
+    table::USER,
+    table::VERB,
+    table::RESOURCE,
+    table::NAMESPACE,
+    table::NAME,
+    table::OUTCOME,
+    table::PEER,
+];
 
 /// Reviews make nothing.
 const REVIEWS: [&str; 5] = [
@@ -157,7 +160,7 @@ fn descendants(
             not(has("sub")),
             QueryAst::any_of(next.iter().map(|uid| is(OWNER_UID, uid)).collect()),
         ]);
-        let requests = context.requests(answer, &context.refined(children), EXTRA)?;
+        let requests = context.requests_shown(answer, &context.refined(children), &MADE, &[UID])?;
         next = requests.iter().filter_map(|request| request.get(UID).map(str::to_owned)).collect();
         found.extend(requests);
     }
@@ -190,7 +193,7 @@ fn followers(
             },
             ..*context
         };
-        found.extend(later.requests(answer, &question, &[])?);
+        found.extend(later.requests_shown(answer, &question, &FOLLOWED, &[])?);
     }
     Ok(found)
 }

@@ -1,7 +1,7 @@
 //! `bruteforce [MINIMUM]`: refused credentials (401), denied requests (403) and failed OAuth logins,
 //! counted by address and name.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::event::field::Field;
 use crate::event::time::TimeRange;
@@ -17,10 +17,11 @@ use crate::ledger::address::Owner;
 use crate::ledger::network::parse_address;
 use crate::ledger::question::any;
 use crate::ledger::question::is;
-use crate::ledger::table::Line;
-use crate::ledger::table::Table;
+use crate::ledger::table::field;
 use crate::query::ast::QueryAst;
+use crate::search::codes::Codes;
 use crate::search::evidence::EventId;
+use crate::search::evidence::Hit;
 use crate::search::evidence::SearchOptions;
 use crate::search::evidence::WantedPeer;
 use crate::search::facet;
@@ -61,23 +62,21 @@ impl Pivot for Bruteforce {
         let mut answer = context.answer(self, &question);
         let mut shared =
             table::section("shared addresses, left out: they identify nobody", COLUMNS);
-        let mut parts: Vec<(&str, &'static str, Table)> = Vec::new();
+        let mut parts: Vec<(&str, Refusals)> = Vec::new();
         for (title, part, name) in [
             ("refused credentials (401) by address", unauthenticated, "user.username"),
             ("denied requests (403) by address", denied, "user.username"),
             ("failed logins by address and name", logins, OAUTH_USER),
         ] {
             let part = context.without_platform(&mut answer, &context.refined(part))?;
-            let options = SearchOptions { range: context.range, ..SearchOptions::default() };
-            let columns = ["cluster", "peer", name, "auditID", "ua"];
-            let events = Table::ask(context.evidence, &part, &options, &columns)?;
-            parts.push((title, name, events));
+            parts.push((title, Refusals::ask(context, &part, name)?));
         }
-        let told: Vec<Vec<Told<'_>>> =
-            parts.iter().map(|(_, name, events)| counted(context, events, name, minimum)).collect();
+        let told: Vec<Vec<Told>> =
+            parts.iter().map(|(_, refusals)| refusals.counted(context, minimum)).collect();
         let mut let_in = then_let_in(context, told.iter().flatten())?.into_iter();
-        for ((title, ..), told) in parts.iter().zip(&told) {
-            answer.sections.push(laid_out(title, told, &mut let_in, &mut shared));
+        for ((title, refusals), told) in parts.iter().zip(&told) {
+            let section = laid_out(title, refusals, told, &mut let_in, &mut shared);
+            answer.sections.push(section);
         }
         let rows: usize = answer.sections.iter().map(|section| section.rows.len()).sum();
         answer.summary = format!("{rows} sources of refusals");
@@ -99,41 +98,67 @@ const COLUMNS: &[&str] =
 /// Events shown for one address and name.
 const SHOWN: usize = 100;
 
-/// Counts requests, not stages, by address and name.
-fn counted<'t>(
-    context: &PivotContext<'_>,
-    events: &'t Table,
-    name: &'static str,
-    minimum: u64,
-) -> Vec<Told<'t>> {
-    let rows = facet::count(
-        events.lines().map(|line| (line.time(), line.values().iter().take(4).cloned().collect())),
-        3,
-        true,
-        minimum,
-    );
-    let by_peer = ByPeer::of(events, name);
-    let mut told: Vec<Told<'t>> = Vec::new();
-    for row in rows.into_iter().take(context.options.limit.max(1)) {
-        let mut values = row.values.into_iter();
-        let cluster = values.next().flatten().unwrap_or_default();
-        let (peer, who) = (values.next().flatten(), values.next().flatten());
-        let address = peer.as_deref().and_then(parse_address);
-        let ledger = &context.ledgers.addresses;
-        let owner = address.zip(row.first).map(|(a, time)| ledger.owner_at(&cluster, a, time));
-        let is_shared = matches!(owner, Some(Owner::Shared(_) | Owner::Balancer(_)));
-        let is = address.zip(row.first).map(|(a, time)| context.owner_at(&cluster, a, time));
-        let lines = by_peer.of_row(peer.as_deref(), who.as_deref());
-        let count = i64::try_from(row.count).unwrap_or(i64::MAX);
-        told.push(Told { peer, who, is, is_shared, count, span: (row.first, row.last), lines });
+/// Refusals of one kind, by numbers of their values.
+struct Refusals {
+    hits: Vec<Hit>,
+    cluster: Codes,
+    peer: Codes,
+    name: Codes,
+    id: Codes,
+    agent: Codes,
+}
+
+impl Refusals {
+    fn ask(
+        context: &PivotContext<'_>,
+        question: &QueryAst,
+        name: &str,
+    ) -> Result<Refusals, HuntError> {
+        let options = SearchOptions { range: context.range, ..SearchOptions::default() };
+        let hits = context.evidence.search(question, &options)?.hits;
+        let ids: Vec<EventId> = hits.iter().map(|hit| hit.id).collect();
+        let fields = ["cluster", "peer", name, "auditID", "ua"].map(field);
+        let mut codes = context.evidence.codes(&ids, &fields)?.into_iter();
+        let mut next = || codes.next().unwrap_or_else(|| Codes::none(ids.len()));
+        let (cluster, peer, name, id, agent) = (next(), next(), next(), next(), next());
+        Ok(Refusals { hits, cluster, peer, name, id, agent })
     }
-    told
+
+    /// Counts requests, not stages, by address and name.
+    fn counted(&self, context: &PivotContext<'_>, minimum: u64) -> Vec<Told> {
+        let times = self.hits.iter().map(|hit| hit.time);
+        let by = [&self.cluster, &self.peer, &self.name];
+        let rows = facet::count_codes(times, &by, Some(&self.id), minimum);
+        let by_peer = ByPeer::of(self);
+        let mut told: Vec<Told> = Vec::new();
+        for row in rows.into_iter().take(context.options.limit.max(1)) {
+            let mut values = row.values.into_iter();
+            let cluster = values.next().flatten().unwrap_or_default();
+            let (peer, who) = (values.next().flatten(), values.next().flatten());
+            let address = peer.as_deref().and_then(parse_address);
+            let ledger = &context.ledgers.addresses;
+            let owner = address.zip(row.first).map(|(a, time)| ledger.owner_at(&cluster, a, time));
+            let is_shared = matches!(owner, Some(Owner::Shared(_) | Owner::Balancer(_)));
+            let is = owner.map(|owner| owner.to_string());
+            let lines = by_peer.of_row(peer.as_deref(), who.as_deref());
+            let count = i64::try_from(row.count).unwrap_or(i64::MAX);
+            told.push(Told { peer, who, is, is_shared, count, span: (row.first, row.last), lines });
+        }
+        told
+    }
+
+    /// The first user agent of an event.
+    fn agent(&self, line: usize) -> Option<&str> {
+        let number = self.agent.first.get(line).copied().filter(|number| *number != 0)?;
+        Some(self.agent.text(number))
+    }
 }
 
 /// Lays the rows of one kind of refusal out, those of shared addresses apart.
 fn laid_out(
     title: &str,
-    told: &[Told<'_>],
+    refusals: &Refusals,
+    told: &[Told],
     let_in: &mut impl Iterator<Item = Option<String>>,
     shared: &mut Section,
 ) -> Section {
@@ -141,7 +166,8 @@ fn laid_out(
     for (one, then) in told.iter().zip(let_in) {
         let mut agents: Vec<String> = Vec::new();
         for line in &one.lines {
-            if let Some(agent) = line.get("ua").filter(|a| !agents.iter().any(|k| k == a)) {
+            let agent = refusals.agent(*line);
+            if let Some(agent) = agent.filter(|agent| !agents.iter().any(|known| known == agent)) {
                 agents.push(agent.to_owned());
             }
         }
@@ -157,59 +183,84 @@ fn laid_out(
                 then.into(),
                 agents.into(),
             ],
-            one.lines.iter().map(Line::id).collect(),
+            one.lines.iter().filter_map(|line| Some(refusals.hits.get(*line)?.id)).collect(),
         );
     }
     section
 }
 
 /// One row before it is known who was let in.
-struct Told<'t> {
+struct Told {
     peer: Option<String>,
     who: Option<String>,
     is: Option<String>,
     is_shared: bool,
     count: i64,
     span: (Option<Timestamp>, Option<Timestamp>),
-    lines: Vec<Line<'t>>,
+    /// Its first events.
+    lines: Vec<usize>,
 }
 
-/// Refusals by address, as questions compare addresses and names.
-struct ByPeer<'t> {
-    all: Vec<Line<'t>>,
-    lines: HashMap<String, Vec<Line<'t>>>,
-    name: &'static str,
+/// The first events of every address and name, as questions compare addresses and names.
+struct ByPeer {
+    lines: HashMap<(u32, u32), Vec<usize>>,
+    peers: HashMap<String, u32>,
+    names: HashMap<String, u32>,
 }
 
-impl<'t> ByPeer<'t> {
-    fn of(events: &'t Table, name: &'static str) -> ByPeer<'t> {
-        let mut by_peer = ByPeer { all: events.lines().collect(), lines: HashMap::new(), name };
-        for line in &by_peer.all {
-            let peer = line.get("peer").map(as_compared).unwrap_or_default();
-            by_peer.lines.entry(peer).or_default().push(*line);
+/// In place of a peer or a name: any.
+const ANY: u32 = 0;
+
+impl ByPeer {
+    fn of(refusals: &Refusals) -> ByPeer {
+        let mut own =
+            ByPeer { lines: HashMap::new(), peers: HashMap::new(), names: HashMap::new() };
+        let of_peer: Vec<u32> =
+            refusals.peer.texts().map(|text| numbered(&mut own.peers, as_compared(text))).collect();
+        let of_name: Vec<u32> =
+            refusals.name.texts().map(|text| numbered(&mut own.names, fold(text))).collect();
+        let number = |of: &[u32], number: u32| of.get(number as usize - 1).copied();
+        // Who names no address stands where the empty one does.
+        let nowhere = numbered(&mut own.peers, String::new());
+        for line in 0..refusals.hits.len() {
+            let peer = refusals.peer.of(line).next().and_then(|peer| number(&of_peer, peer));
+            let peer = peer.unwrap_or(nowhere);
+            own.add((ANY, ANY), line);
+            own.add((peer, ANY), line);
+            for name in refusals.name.of(line).filter_map(|name| number(&of_name, name)) {
+                own.add((ANY, name), line);
+                own.add((peer, name), line);
+            }
         }
-        by_peer
+        own
+    }
+
+    fn add(&mut self, key: (u32, u32), line: usize) {
+        let lines = self.lines.entry(key).or_default();
+        if lines.len() < SHOWN && lines.last() != Some(&line) {
+            lines.push(line);
+        }
     }
 
     /// The first events of a row; where it names no address or nobody, that is no condition.
-    fn of_row(&self, peer: Option<&str>, who: Option<&str>) -> Vec<Line<'t>> {
-        let lines = match peer {
-            Some(peer) => self.lines.get(&as_compared(peer)),
-            None => Some(&self.all),
-        };
-        let who = who.map(fold);
-        let named = |line: &&Line<'t>| match &who {
-            Some(who) => line.all(self.name).iter().any(|name| fold(name) == *who),
-            None => true,
-        };
-        lines.into_iter().flatten().filter(named).take(SHOWN).copied().collect()
+    fn of_row(&self, peer: Option<&str>, who: Option<&str>) -> Vec<usize> {
+        let peer = peer.map_or(Some(ANY), |peer| self.peers.get(&as_compared(peer)).copied());
+        let who = who.map_or(Some(ANY), |who| self.names.get(&fold(who)).copied());
+        let lines = peer.zip(who).and_then(|key| self.lines.get(&key));
+        lines.cloned().unwrap_or_default()
     }
+}
+
+/// The number of a text, from 1.
+fn numbered(numbers: &mut HashMap<String, u32>, text: String) -> u32 {
+    let next = numbers.len() as u32 + 1;
+    *numbers.entry(text).or_insert(next)
 }
 
 /// As whom each address was let in within half an hour after its last refusal.
 fn then_let_in<'t>(
     context: &PivotContext<'_>,
-    told: impl Iterator<Item = &'t Told<'t>>,
+    told: impl Iterator<Item = &'t Told>,
 ) -> Result<Vec<Option<String>>, HuntError> {
     let mut wanted: Vec<WantedPeer> = Vec::new();
     let mut wish_of: Vec<Option<usize>> = Vec::new();

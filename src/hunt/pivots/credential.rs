@@ -60,8 +60,11 @@ impl Pivot for CredentialPivot {
         let question =
             context.refined(either([is(CREDENTIAL_ID, &id), is(ISSUED_CREDENTIAL_ID, &id)]));
         let mut answer = context.answer(self, &question);
-        let extra = [ISSUED_CREDENTIAL_ID];
-        let requests = context.requests(&mut answer, &question, &extra)?;
+        let columns = [
+            TIME, USER, AS, VERB, RESOURCE, NAMESPACE, NAME, CODE, OUTCOME, LENGTH, PEER, OWNER,
+            AGENT, ALLOWED_BY,
+        ];
+        let requests = context.requests_shown(&mut answer, &question, &columns, &["credential"])?;
         let (uses, mints): (Vec<&Request>, Vec<&Request>) =
             requests.iter().partition(|r| r.get("credential").is_some_and(|used| same(used, &id)));
         let known: Vec<&Credential> = context.ledgers.credentials.by_id(&id).collect();
@@ -80,10 +83,6 @@ impl Pivot for CredentialPivot {
         if !minted.rows.is_empty() {
             answer.sections.push(minted);
         }
-        let columns = [
-            TIME, USER, AS, VERB, RESOURCE, NAMESPACE, NAME, CODE, OUTCOME, LENGTH, PEER, OWNER,
-            AGENT, ALLOWED_BY,
-        ];
         answer.sections.push(context.table("uses", uses, &columns));
         if !known.is_empty() && context.ledgers.credentials.minted.keys().all(|(_, k)| *k != id) {
             answer.notes.push(

@@ -48,7 +48,7 @@ impl Pivot for Exec {
         }
         let question = context.refined(QueryAst::all_of(parts));
         let mut answer = context.answer(self, &question);
-        let requests = context.requests(&mut answer, &question, &[])?;
+        let requests = context.requests_shown(&mut answer, &question, &[], &OF_SESSIONS)?;
         let sessions = sessions(&requests);
         let failed = sessions.iter().filter(|session| session.failed()).count();
         answer.summary = format!(
@@ -65,6 +65,24 @@ impl Pivot for Exec {
         Ok(answer)
     }
 }
+
+/// What is told of sessions.
+pub const OF_SESSIONS: [&str; 14] = [
+    "requestReceivedTimestamp",
+    "stageTimestamp",
+    "verb",
+    "requestURI",
+    "user",
+    "as",
+    "peer",
+    "ua",
+    "resource",
+    "sub",
+    "objectRef.namespace",
+    "objectRef.name",
+    "name",
+    "credential",
+];
 
 /// One session: the request that carried it, and the attempts before it.
 #[derive(Debug)]
@@ -131,7 +149,7 @@ fn is_retry(first: &Request, second: &Request) -> bool {
             _ => false,
         }
         // A session that went on is no failed attempt.
-        && first.end.zip(second.time).is_none_or(|(end, second)| end <= second)
+        && first.end().zip(second.time).is_none_or(|(end, second)| end <= second)
 }
 
 /// What was asked of the other side: the argv, or ports, or the path behind a proxy.

@@ -6,7 +6,7 @@ use crate::hunt::error::HuntError;
 use crate::hunt::pivot::Pivot;
 use crate::hunt::pivot::PivotContext;
 use crate::hunt::pivot_requests as table;
-use crate::hunt::pivots::user::tally;
+use crate::hunt::pivot_tally::tally;
 use crate::hunt::pivots::user::user_name;
 use crate::ledger::question::all;
 use crate::ledger::question::any;
@@ -49,27 +49,6 @@ impl Pivot for Foreign {
             Some(_) => question.clone(),
             None => all([question.clone(), not(context.platform())]),
         };
-        let requests = context.requests(&mut answer, &others, &[])?;
-        let foreign: Vec<&Request> = requests
-            .iter()
-            .filter(|request| !matches!(request.outcome, Outcome::Failed(_)))
-            .filter(|request| is_foreign(request.get("user"), request.get("objectRef.namespace")))
-            .collect();
-        answer.summary = format!("{} reads outside the own namespace", foreign.len());
-        answer.sections.push(tally(
-            foreign.iter().copied(),
-            "by identity and namespace",
-            "read",
-            |request| {
-                let what = format!(
-                    "{} reads {} of {}",
-                    request.get("user").unwrap_or_default(),
-                    request.get("resource").unwrap_or_default(),
-                    request.get("objectRef.namespace").unwrap_or("the whole cluster")
-                );
-                vec![(what, String::new())]
-            },
-        ));
         let columns = [
             table::TIME,
             table::USER,
@@ -84,6 +63,28 @@ impl Pivot for Foreign {
             table::AGENT,
             table::ALLOWED_BY,
         ];
+        let requests = context.requests_shown(&mut answer, &others, &columns, &[])?;
+        let foreign: Vec<&Request> = requests
+            .iter()
+            .filter(|request| !matches!(request.outcome, Outcome::Failed(_)))
+            .filter(|request| is_foreign(request.get("user"), request.get("objectRef.namespace")))
+            .collect();
+        answer.summary = format!("{} reads outside the own namespace", foreign.len());
+        answer.sections.push(tally(
+            foreign.iter().copied(),
+            "by identity and namespace",
+            "read",
+            ["user", "resource", "objectRef.namespace"],
+            |[user, resource, namespace]| {
+                let what = format!(
+                    "{} reads {} of {}",
+                    user.unwrap_or_default(),
+                    resource.unwrap_or_default(),
+                    namespace.unwrap_or("the whole cluster")
+                );
+                Some((what, String::new()))
+            },
+        ));
         answer.sections.push(context.table("requests", foreign, &columns));
         let fields = [
             ("user", Field::path("user.username")),

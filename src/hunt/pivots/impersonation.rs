@@ -41,19 +41,11 @@ impl Pivot for Impersonation {
         let question = context.refined(QueryAst::all_of(parts));
         let mut answer = context.answer(self, &question);
         let extra = ["impersonatedUser.groups", "responseStatus.message", "impersonatedUser.uid"];
-        let requests = context.requests(&mut answer, &question, &extra)?;
-        let denied =
-            requests.iter().filter(|request| request.code().is_some_and(|code| code >= 400));
-        answer.summary = format!(
-            "{} with two identities, {} of them refused or failed",
-            table::counted(&requests),
-            denied.count()
-        );
         let columns: [table::Column; 13] = [
             table::TIME,
             table::USER,
             table::AS,
-            ("as_groups", |_, request| {
+            ("as_groups", &[], |_, request| {
                 let groups = request.all("impersonatedUser.groups");
                 crate::hunt::spec_paths::list_cell(groups.into_iter().map(str::to_owned).collect())
             }),
@@ -61,7 +53,7 @@ impl Pivot for Impersonation {
             table::URI,
             table::CODE,
             table::OUTCOME,
-            ("message", |_, request| {
+            ("message", &[], |_, request| {
                 request.get("responseStatus.message").filter(|_| request.code() == Some(403)).into()
             }),
             table::PEER,
@@ -69,6 +61,14 @@ impl Pivot for Impersonation {
             table::AGENT,
             table::CREDENTIAL,
         ];
+        let requests = context.requests_shown(&mut answer, &question, &columns, &extra)?;
+        let denied =
+            requests.iter().filter(|request| request.code().is_some_and(|code| code >= 400));
+        answer.summary = format!(
+            "{} with two identities, {} of them refused or failed",
+            table::counted(&requests),
+            denied.count()
+        );
         answer.sections.push(context.table("requests", &requests, &columns));
         Ok(answer)
     }

@@ -1,6 +1,7 @@
 //! `ip ADDRESS`: who owned an address when, every identity that used it, and the identity switch.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use crate::event::time::Timestamp;
@@ -23,11 +24,13 @@ use crate::hunt::pivot_requests::TIME;
 use crate::hunt::pivot_requests::USER;
 use crate::hunt::pivot_requests::VERB;
 use crate::hunt::pivot_requests::counted;
+use crate::hunt::pivot_requests::needs;
 use crate::hunt::pivot_requests::one_argument;
 use crate::hunt::pivot_requests::push;
 use crate::hunt::pivot_requests::section;
 use crate::ledger::address::Ending;
 use crate::ledger::address::Owner;
+use crate::ledger::grouping::Once;
 use crate::ledger::network::parse_address;
 use crate::ledger::question::is;
 use crate::ledger::request;
@@ -59,10 +62,14 @@ impl Pivot for Ip {
         };
         let question = context.refined(is("ip", &address.to_string()));
         let mut answer = context.answer(self, &question);
-        let requests = context.requests_to_sum(&mut answer, &question, &["ua", "credential"])?;
-        let (vouched, claimed): (Vec<&Request>, Vec<&Request>) = requests
-            .iter()
-            .partition(|request| request.get("peer").and_then(parse_address) == Some(address));
+        let requests = context.requests_to_sum(&mut answer, &question, &SUMMED)?;
+        let mut named = Once::by(["peer"]);
+        let (vouched, claimed): (Vec<&Request>, Vec<&Request>) =
+            requests.iter().partition(|request| {
+                let is_it =
+                    |[peer]: [Option<&str>; 1]| peer.and_then(parse_address) == Some(address);
+                named.of(request, is_it).is_some_and(|is_it| *is_it)
+            });
         let owners = owners(context, address, &requests);
         answer.summary = summary(context, address, &requests, &owners);
         answer.sections.push(owners);
@@ -73,11 +80,11 @@ impl Pivot for Ip {
         }
         let columns =
             [TIME, USER, AS, VERB, RESOURCE, NAMESPACE, NAME, CODE, OUTCOME, AGENT, CREDENTIAL];
-        let listed = context.listed(&mut answer, &vouched, &[])?;
+        let listed = context.listed(&mut answer, &vouched, &columns)?;
         answer.sections.push(context.table("requests", &listed, &columns));
         if !claimed.is_empty() {
             let columns = [TIME, USER, VERB, RESOURCE, CODE, OUTCOME, PEER, AGENT];
-            let claimed = request::with_columns(context.evidence, claimed, request::COLUMNS)?;
+            let claimed = request::with_columns(context.evidence, claimed, &needs(&columns))?;
             let mut table = context.table("requests that only claim it", &claimed, &columns);
             table.notes.push(
                 "only the last of sourceIPs is vouched for; these name the address before it"
@@ -89,6 +96,9 @@ impl Pivot for Ip {
         Ok(answer)
     }
 }
+
+/// What is summed up.
+const SUMMED: [&str; 4] = ["peer", "user", "ua", "credential"];
 
 fn summary(
     context: &PivotContext<'_>,
@@ -112,15 +122,21 @@ fn summary(
 /// What cannot be concluded from this address.
 fn limits(context: &PivotContext<'_>, address: IpAddr, requests: &[Request]) -> Vec<String> {
     let mut notes = Vec::new();
-    let mut nodes: Vec<String> = Vec::new();
     let ledger = &context.ledgers.addresses;
+    let mut owners = Once::by(["cluster"]);
+    let mut told: Vec<Owner<'_>> = Vec::new();
     for request in requests {
-        let Some(time) = request.time else { continue };
-        let note = match ledger.owner_at(request.cluster(), address, time) {
-            // The candidates change with time; those of the first request are named.
-            Owner::Node(node) if nodes.iter().any(|known| known == node) => continue,
+        let of =
+            |[cluster]: [Option<&str>; 1]| ledger.owners_of(cluster.unwrap_or_default(), address);
+        let Some((owners, time)) = owners.of(request, of).zip(request.time) else { continue };
+        let owner = owners.at(time);
+        // The candidates change with time; those of the first request are named.
+        if told.iter().any(|known| known.is(&owner)) {
+            continue;
+        }
+        told.push(owner.clone());
+        let note = match owner {
             Owner::Node(node) => {
-                nodes.push(node.to_owned());
                 let pods = ledger.pods_on(request.cluster(), node, time);
                 let names: Vec<String> = pods.iter().take(20).map(|pod| pod.title()).collect();
                 format!(
@@ -260,14 +276,27 @@ fn identities(context: &PivotContext<'_>, address: IpAddr, requests: &[&Request]
             "judgement",
         ],
     );
-    let mut seen: BTreeMap<(String, String, String), Seen> = BTreeMap::new();
+    type Key = (String, String, String);
+    let mut seen: Vec<(Key, Seen)> = Vec::new();
+    let mut known: HashMap<Key, usize> = HashMap::new();
+    let mut rows = Once::by(["cluster", "user", "credential", "ua"]);
     for request in requests {
-        let key = (
-            request.cluster().to_owned(),
-            request.get("user").unwrap_or_default().to_owned(),
-            request.get("credential").unwrap_or_default().to_owned(),
-        );
-        let one = seen.entry(key).or_default();
+        let row = rows.of(request, |[cluster, user, credential, agent]| {
+            let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+            let key = (text(cluster), text(user), text(credential));
+            let row = *known.entry(key.clone()).or_insert(seen.len());
+            if row == seen.len() {
+                seen.push((key, Seen::default()));
+            }
+            let one = seen.get_mut(row).map(|(_, one)| one);
+            if let Some((one, agent)) = one.zip(agent) {
+                if !one.agents.iter().any(|known| known == agent) {
+                    one.agents.push(agent.to_owned());
+                }
+            }
+            row
+        });
+        let Some((_, one)) = row.and_then(|row| seen.get_mut(*row)) else { continue };
         one.first = one.first.or(request.time);
         one.last = one.last.max(request.time);
         match request.outcome {
@@ -275,16 +304,10 @@ fn identities(context: &PivotContext<'_>, address: IpAddr, requests: &[&Request]
             Outcome::Failed(401 | 403) => one.denied += 1,
             _ => one.other += 1,
         }
-        if let Some(agent) = request.get("ua") {
-            if !one.agents.iter().any(|known| known == agent) {
-                one.agents.push(agent.to_owned());
-            }
-        }
         one.events.extend(&request.events);
     }
-    let mut rows: Vec<_> = seen.into_iter().collect();
-    rows.sort_by(|(ka, a), (kb, b)| (a.first, ka).cmp(&(b.first, kb)));
-    for ((cluster, user, credential), one) in rows {
+    seen.sort_by(|(ka, a), (kb, b)| (a.first, ka).cmp(&(b.first, kb)));
+    for ((cluster, user, credential), one) in seen {
         let judgement = judgement(context, &cluster, &credential, address);
         push(
             &mut table,
@@ -327,21 +350,23 @@ fn switches(context: &PivotContext<'_>, address: IpAddr, requests: &[&Request]) 
         &["denied_as", "last_denied", "allowed_as", "first_allowed", "seconds_between", "owner"],
     );
     let mut denied: Option<&Request> = None;
-    let mut told: Vec<String> = Vec::new();
+    let mut told: HashSet<(Option<&str>, Option<&str>)> = HashSet::new();
+    let ledger = &context.ledgers.addresses;
+    let mut owners = Once::by(["cluster"]);
     for request in requests {
-        let Some(time) = request.time else { continue };
-        let owner = context.ledgers.addresses.owner_at(request.cluster(), address, time);
+        let of =
+            |[cluster]: [Option<&str>; 1]| ledger.owners_of(cluster.unwrap_or_default(), address);
+        let Some((owners, time)) = owners.of(request, of).zip(request.time) else { continue };
+        let owner = owners.at(time);
         if matches!(owner, Owner::Shared(_) | Owner::Balancer(_) | Owner::Loopback) {
             continue;
         }
         match (request.outcome, denied) {
             (Outcome::Failed(401 | 403), _) => denied = Some(request),
             (Outcome::Succeeded, Some(before)) if before.get("user") != request.get("user") => {
-                let key = format!("{:?} {:?}", before.get("user"), request.get("user"));
-                if told.contains(&key) {
+                if !told.insert((before.get("user"), request.get("user"))) {
                     continue;
                 }
-                told.push(key);
                 let gap = before.time.map(|before| time.0 - before.0);
                 let mut events = before.events.clone();
                 events.extend(&request.events);

@@ -70,7 +70,7 @@ impl Pivot for LoginPivot {
         );
         let columns: [table::Column; 7] = [
             table::TIME,
-            ("decision", |_, request| request.get(OAUTH_DECISION).into()),
+            ("decision", &[], |_, request| request.get(OAUTH_DECISION).into()),
             table::URI,
             table::CODE,
             table::PEER,
@@ -83,10 +83,10 @@ impl Pivot for LoginPivot {
             table::VERB,
             table::RESOURCE,
             table::NAME,
-            ("client", |_, request| {
+            ("client", &[], |_, request| {
                 request.first_of(&["responseObject.clientName", "requestObject.clientName"]).into()
             }),
-            ("expires_in", |_, request| {
+            ("expires_in", &[], |_, request| {
                 request
                     .first_of(&["responseObject.expiresIn", "requestObject.expiresIn"])
                     .and_then(|text| text.parse::<i64>().ok())

@@ -50,13 +50,6 @@ impl Pivot for Mounts {
         let mut answer = context.answer(self, &question);
         let mut extra: Vec<&'static str> = spec::HOST_PATH.to_vec();
         extra.extend(VOLUMES);
-        let requests = context.requests(&mut answer, &question, &extra)?;
-        let dangerous = requests.iter().filter(|request| !sensitive_paths(request).is_empty());
-        answer.summary = format!(
-            "{}, {} of them with a path that hands over the node or its secrets",
-            table::counted(&requests),
-            dangerous.count()
-        );
         let columns: [table::Column; 11] = [
             table::TIME,
             table::USER,
@@ -65,14 +58,21 @@ impl Pivot for Mounts {
             table::RESOURCE,
             table::NAMESPACE,
             table::NAME,
-            ("host_paths", |_, request| spec::list_cell(paths(request))),
-            ("sensitive", |_, request| match sensitive_paths(request) {
+            ("host_paths", &[], |_, request| spec::list_cell(paths(request))),
+            ("sensitive", &[], |_, request| match sensitive_paths(request) {
                 found if found.is_empty() => Cell::Empty,
                 found => Cell::List(found),
             }),
             table::OUTCOME,
             table::PEER,
         ];
+        let requests = context.requests_shown(&mut answer, &question, &columns, &extra)?;
+        let dangerous = requests.iter().filter(|request| !sensitive_paths(request).is_empty());
+        answer.summary = format!(
+            "{}, {} of them with a path that hands over the node or its secrets",
+            table::counted(&requests),
+            dangerous.count()
+        );
         answer.sections.push(context.table("requests", &requests, &columns));
         Ok(answer)
     }

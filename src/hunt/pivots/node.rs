@@ -7,9 +7,11 @@ use crate::hunt::error::HuntError;
 use crate::hunt::pivot::Pivot;
 use crate::hunt::pivot::PivotContext;
 use crate::hunt::pivot_requests as table;
+use crate::hunt::pivot_tally::Tally;
+use crate::hunt::pivot_tally::tally_owners;
 use crate::hunt::pivots::credential::verdict_text;
 use crate::hunt::pivots::ip::ending;
-use crate::hunt::pivots::user::tally;
+use crate::ledger::grouping::Once;
 use crate::ledger::question::either;
 use crate::ledger::question::is;
 use crate::ledger::request::Request;
@@ -39,34 +41,6 @@ impl Pivot for Node {
         let question = context.refined(either([is("user", &user), is(NODE_NAME, node)]));
         let mut answer = context.answer(self, &question);
         let own = context.refined(is("user", &user));
-        let requests = context.requests(&mut answer, &own, &[])?;
-        answer.sections.push(facts(context, node));
-        let pods = pods(context, node);
-        let rotate = rotate(context, node, &requests);
-        answer.summary = format!(
-            "node {node}: {} pods known, {} by its kubelet, {} things to rotate if it is lost",
-            pods.rows.len(),
-            table::counted(&requests),
-            rotate.rows.len()
-        );
-        answer.sections.push(pods);
-        answer.sections.push(tally(&requests, "what its credential did", "action", |request| {
-            let action = format!(
-                "{} {}",
-                request.get("verb").unwrap_or("?"),
-                request.resource().unwrap_or_else(|| "(path)".to_owned())
-            );
-            vec![(action, request.outcome.name().to_owned())]
-        }));
-        answer.sections.push(tally(&requests, "from where", "address", |request| {
-            let owner = context.owner(request).unwrap_or_default();
-            let agent = request.get("ua").unwrap_or_default();
-            vec![(request.get("peer").unwrap_or_default().to_owned(), format!("{owner}; {agent}"))]
-        }));
-        let odd: Vec<&Request> = requests
-            .iter()
-            .filter(|r| r.get("ua").is_none_or(|agent| !agent.starts_with("kubelet/")))
-            .collect();
         let columns = [
             table::TIME,
             table::VERB,
@@ -77,6 +51,29 @@ impl Pivot for Node {
             table::PEER,
             table::AGENT,
         ];
+        let requests = context.requests_shown(&mut answer, &own, &columns, &[])?;
+        answer.sections.push(facts(context, node));
+        let pods = pods(context, node);
+        let rotate = rotate(context, node, &requests);
+        answer.summary = format!(
+            "node {node}: {} pods known, {} by its kubelet, {} things to rotate if it is lost",
+            pods.rows.len(),
+            table::counted(&requests),
+            rotate.rows.len()
+        );
+        answer.sections.push(pods);
+        answer.sections.push(actions(&requests));
+        answer.sections.push(tally_owners(
+            context,
+            &requests,
+            ("from where", "address"),
+            ("peer", "ua"),
+            |owner, agent| format!("{owner}; {agent}"),
+        ));
+        let odd: Vec<&Request> = requests
+            .iter()
+            .filter(|r| r.get("ua").is_none_or(|agent| !agent.starts_with("kubelet/")))
+            .collect();
         answer.sections.push(context.table("with its credential, but no kubelet", odd, &columns));
         answer.sections.push(rotate);
         answer.notes.push(
@@ -86,6 +83,23 @@ impl Pivot for Node {
         );
         Ok(answer)
     }
+}
+
+/// What it did, and how that ended.
+fn actions(requests: &[Request]) -> Section {
+    let mut tally = Tally::default();
+    let mut rows = Once::by(["verb", "resource", "sub"]);
+    for request in requests {
+        let row = rows.of(request, |[verb, ..]| {
+            let what = request.resource().unwrap_or_else(|| "(path)".to_owned());
+            tally.row(&format!("{} {what}", verb.unwrap_or("?")))
+        });
+        if let Some(row) = row {
+            tally.count(*row, request);
+            tally.about(*row, request.outcome.name());
+        }
+    }
+    tally.section("what its credential did", "action")
 }
 
 fn facts(context: &PivotContext<'_>, node: &str) -> Section {

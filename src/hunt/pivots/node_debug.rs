@@ -105,9 +105,9 @@ impl Pivot for NodeDebug {
             table::RESOURCE,
             table::NAMESPACE,
             table::NAME,
-            ("node", |_, request| request.first_of(&spec::NODE_NAME).into()),
-            ("reaches_out", |_, request| spec::list_cell(spec::dangers(request))),
-            ("images", |_, request| spec::list_cell(spec::images(request))),
+            ("node", &[], |_, request| request.first_of(&spec::NODE_NAME).into()),
+            ("reaches_out", &[], |_, request| spec::list_cell(spec::dangers(request))),
+            ("images", &[], |_, request| spec::list_cell(spec::images(request))),
             table::OUTCOME,
             table::PEER,
         ];

@@ -90,14 +90,12 @@ impl Pivot for Object {
         answer.sections.push(context.table("attempts that failed", &attempts, &columns));
         let reads = context.refined(QueryAst::all_of(vec![target.reads(), not(has("sub"))]));
         let readers = context.requests(&mut answer, &reads, &[])?;
-        answer.sections.push(crate::hunt::pivots::user::tally(
+        answer.sections.push(crate::hunt::pivot_tally::tally_owners(
+            context,
             &readers,
-            "read by",
-            "user",
-            |request| {
-                let owner = context.owner(request).unwrap_or_default();
-                vec![(request.get("user").unwrap_or_default().to_owned(), owner)]
-            },
+            ("read by", "user"),
+            ("user", "user"),
+            |owner, _| owner,
         ));
         let changes: usize = rebuilt.objects.values().map(|state| state.changes.len()).sum();
         answer.summary = match rebuilt.objects.values().next() {

@@ -51,7 +51,8 @@ impl Pivot for Payload {
         }
         let question = context.refined(QueryAst::all_of(parts));
         let mut answer = context.answer(self, &question);
-        let requests = context.requests(&mut answer, &question, &[])?;
+        let shown = [table::NAMESPACE, table::RESOURCE, table::NAME, table::USER];
+        let requests = context.requests_shown(&mut answer, &question, &shown, &[])?;
         let mut payloads = table::section(
             "payloads",
             &[

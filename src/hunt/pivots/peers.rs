@@ -9,11 +9,10 @@ use crate::hunt::pivot::PivotContext;
 use crate::hunt::pivot_requests as table;
 use crate::hunt::pivots::credential::known_id;
 use crate::hunt::pivots::user::user_name;
-use crate::ledger::question::has;
 use crate::ledger::question::is;
-use crate::ledger::question::not;
 use crate::query::ast::QueryAst;
-use std::collections::BTreeMap;
+use crate::search::evidence::questions_each;
+use std::collections::HashMap;
 
 /// See the file's text.
 #[derive(Debug)]
@@ -48,32 +47,26 @@ impl Pivot for Peers {
             Field::path("objectRef.subresource"),
         ];
         let actions = context.evidence.top(&question, context.range, &fields, None, 1)?;
-        let mut questions: Vec<QueryAst> = Vec::new();
-        for action in actions.iter().take(ACTIONS) {
-            let names = ["verb", "resource", "sub"];
-            let mut parts: Vec<QueryAst> = names
-                .iter()
-                .zip(&action.values)
-                .map(|(name, value)| match value {
-                    Some(value) => is(name, value),
-                    None => not(has(name)),
-                })
-                .collect();
-            parts.push(not(own.clone()));
-            let question = context.refined(QueryAst::all_of(parts));
-            questions.push(context.without_platform(&mut answer, &question)?);
+        let compared: Vec<Vec<Option<String>>> =
+            actions.iter().take(ACTIONS).map(|action| action.values.clone()).collect();
+        let mut others = context.refined(own.negated());
+        if context.options.no_platform {
+            let same = questions_each(&others, &fields, &compared);
+            context.without_platform(&mut answer, &QueryAst::any_of(same))?;
+            others = QueryAst::all_of(vec![others, context.platform().negated()]);
         }
         let users = Field::path("user.username");
-        let others = context.evidence.top_all(&questions, context.range, &users)?;
+        let others =
+            context.evidence.top_each(&others, context.range, &fields, &compared, &users)?;
         let mut rows: Vec<(usize, Vec<crate::hunt::answer::Cell>)> = Vec::new();
-        let mut shared: BTreeMap<String, (i64, Vec<String>)> = BTreeMap::new();
-        for (action, others) in actions.iter().zip(others) {
-            let title = action_title(&action.values);
-            for other in &others {
-                let user = other.values.first().cloned().flatten().unwrap_or_default();
-                let entry = shared.entry(user).or_default();
-                entry.0 += 1;
-                entry.1.push(title.clone());
+        let mut shared: HashMap<&str, Vec<usize>> = HashMap::new();
+        let titles: Vec<String> =
+            actions.iter().map(|action| action_title(&action.values)).collect();
+        for (at, ((action, others), title)) in actions.iter().zip(&others).zip(&titles).enumerate()
+        {
+            for other in others {
+                let user = other.values.first().and_then(Option::as_deref).unwrap_or_default();
+                shared.entry(user).or_default().push(at);
             }
             let named = others.iter().take(10).map(|other| {
                 let user = other.values.first().cloned().flatten().unwrap_or_default();
@@ -82,7 +75,7 @@ impl Pivot for Peers {
             rows.push((
                 others.len(),
                 vec![
-                    title.into(),
+                    title.clone().into(),
                     i64::try_from(action.count).unwrap_or(i64::MAX).into(),
                     i64::try_from(others.len()).unwrap_or(i64::MAX).into(),
                     crate::hunt::spec_paths::list_cell(named.collect()),
@@ -104,12 +97,14 @@ impl Pivot for Peers {
         }
         answer.sections.push(section);
         let mut alike = table::section("most alike", &["user", "actions_shared", "actions"]);
-        let mut shared: Vec<(String, (i64, Vec<String>))> = shared.into_iter().collect();
-        shared.sort_by(|a, b| b.1.0.cmp(&a.1.0).then_with(|| a.0.cmp(&b.0)));
-        for (user, (count, actions)) in shared.into_iter().take(20) {
+        let mut shared: Vec<(&str, Vec<usize>)> = shared.into_iter().collect();
+        shared.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.0.cmp(b.0)));
+        for (user, own) in shared.into_iter().take(20) {
+            let count = i64::try_from(own.len()).unwrap_or(i64::MAX);
+            let titles = own.iter().filter_map(|at| titles.get(*at).cloned()).collect();
             table::push(
                 &mut alike,
-                vec![user.into(), count.into(), crate::hunt::spec_paths::list_cell(actions)],
+                vec![user.into(), count.into(), crate::hunt::spec_paths::list_cell(titles)],
                 Vec::new(),
             );
         }

@@ -60,7 +60,27 @@ impl Pivot for Persistence {
         parts.extend(user.map(|user| is("who", &user)));
         let question = context.refined(QueryAst::all_of(parts));
         let mut answer = context.answer(self, &question);
-        let requests = context.requests(&mut answer, &question, spec::IMAGES.as_flattened())?;
+        let columns: [table::Column; 13] = [
+            table::TIME,
+            table::USER,
+            table::AS,
+            table::VERB,
+            table::RESOURCE,
+            table::NAMESPACE,
+            table::NAME,
+            ("images", &[], |_, request| spec::list_cell(spec::images(request))),
+            table::CODE,
+            table::OUTCOME,
+            table::PEER,
+            table::AGENT,
+            table::CREDENTIAL,
+        ];
+        let requests = context.requests_shown(
+            &mut answer,
+            &question,
+            &columns,
+            spec::IMAGES.as_flattened(),
+        )?;
         let in_list = |list: &[&str], request: &Request| {
             request.get("resource").is_some_and(|resource| list.contains(&resource))
         };
@@ -74,21 +94,6 @@ impl Pivot for Persistence {
             hooks.len(),
             accounts.len()
         );
-        let columns: [table::Column; 13] = [
-            table::TIME,
-            table::USER,
-            table::AS,
-            table::VERB,
-            table::RESOURCE,
-            table::NAMESPACE,
-            table::NAME,
-            ("images", |_, request| spec::list_cell(spec::images(request))),
-            table::CODE,
-            table::OUTCOME,
-            table::PEER,
-            table::AGENT,
-            table::CREDENTIAL,
-        ];
         answer.sections.push(context.table("workloads", workloads, &columns));
         answer.sections.push(context.table("hooks into the API", hooks, &columns));
         answer.sections.push(context.table("accounts and credentials", accounts, &columns));

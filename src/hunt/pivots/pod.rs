@@ -1,7 +1,12 @@
 //! `pod NAME|UID`: the life of a pod: who made it from what, what it may do, where it ran, what
 //! was done to it, and how it ended.
 
+use rayon::iter::IntoParallelRefIterator;
+use rayon::iter::ParallelIterator;
+
 use crate::event::json::Json;
+use crate::event::json::Tape;
+use crate::event::json::parse_lenient;
 use crate::hunt::answer::Answer;
 use crate::hunt::answer::Cell;
 use crate::hunt::answer::Section;
@@ -275,11 +280,29 @@ pub fn specs_of(
     context: &PivotContext<'_>,
     requests: &[Request],
 ) -> Result<Vec<Option<PodSpec>>, HuntError> {
-    let firsts: Vec<Option<EventId>> =
-        requests.iter().map(|request| request.events.first().copied()).collect();
-    let ids: Vec<EventId> = firsts.iter().flatten().copied().collect();
-    let mut read = context.with_events(&ids, spec_in)?.into_iter();
-    Ok(firsts.iter().map(|first| first.and_then(|_| read.next()?.flatten())).collect())
+    let mut specs: Vec<Option<PodSpec>> = vec![None; requests.len()];
+    for body in ["responseObject", "requestObject"] {
+        let open = specs.iter().zip(requests).enumerate().filter(|(_, (spec, _))| spec.is_none());
+        let open: Vec<(usize, EventId)> =
+            open.filter_map(|(at, (_, request))| Some((at, *request.events.first()?))).collect();
+        let ids: Vec<EventId> = open.iter().map(|(_, id)| *id).collect();
+        let texts = context.evidence.structures(&ids, &[body, "spec"])?;
+        let read: Vec<Option<PodSpec>> = texts
+            .par_iter()
+            .map(|text| {
+                let text = text.as_ref()?;
+                let mut tape = Tape::default();
+                parse_lenient(text, &mut tape).ok()?;
+                PodSpec::of_spec(tape.root(text)?)
+            })
+            .collect();
+        for ((at, _), found) in open.into_iter().zip(read) {
+            if let Some(slot) = specs.get_mut(at) {
+                *slot = found;
+            }
+        }
+    }
+    Ok(specs)
 }
 
 /// Containers by what was created, and ephemeral ones added later.

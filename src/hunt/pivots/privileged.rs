@@ -57,12 +57,7 @@ impl Pivot for Privileged {
         let question = context.refined(QueryAst::all_of(parts));
         let mut answer = context.answer(self, &question);
         let mut extra = spec::danger_columns();
-        extra.extend([PSA, SCC_CHOSEN, "requestObject", "responseObject"]);
-        extra.retain(|column| !matches!(*column, "requestObject" | "responseObject"));
-        let requests = context.requests(&mut answer, &question, &extra)?;
-        let shown = requests.iter().filter(|request| request.code().is_none_or(|code| code < 400));
-        answer.summary =
-            format!("{}, {} of them accepted", table::counted(&requests), shown.count());
+        extra.extend([PSA, SCC_CHOSEN]);
         let columns: [table::Column; 15] = [
             table::TIME,
             table::USER,
@@ -71,15 +66,19 @@ impl Pivot for Privileged {
             table::RESOURCE,
             table::NAMESPACE,
             table::NAME,
-            ("reaches_out", |_, request| spec::list_cell(spec::dangers(request))),
-            ("pod_security", |_, request| request.get(PSA).into()),
-            ("scc", |_, request| request.get(SCC_CHOSEN).into()),
+            ("reaches_out", &[], |_, request| spec::list_cell(spec::dangers(request))),
+            ("pod_security", &[], |_, request| request.get(PSA).into()),
+            ("scc", &[], |_, request| request.get(SCC_CHOSEN).into()),
             table::CODE,
             table::OUTCOME,
             table::PEER,
             table::AGENT,
             table::CREDENTIAL,
         ];
+        let requests = context.requests_shown(&mut answer, &question, &columns, &extra)?;
+        let shown = requests.iter().filter(|request| request.code().is_none_or(|code| code < 400));
+        answer.summary =
+            format!("{}, {} of them accepted", table::counted(&requests), shown.count());
         answer.sections.push(context.table("requests", &requests, &columns));
         if requests.iter().any(|request| spec::dangers(request).is_empty()) {
             answer.notes.push(

@@ -1,5 +1,8 @@
 //! `rare [NAME]`: first seen, least frequent agents, verbs, namespaces, addresses.
 
+use rayon::iter::IntoParallelRefIterator;
+use rayon::iter::ParallelIterator;
+
 use crate::event::field::Field;
 use crate::hunt::answer::Answer;
 use crate::hunt::answer::Cell;
@@ -10,6 +13,8 @@ use crate::hunt::pivot_requests as table;
 use crate::hunt::pivots::user::user_name;
 use crate::ledger::question::is;
 use crate::query::ast::QueryAst;
+use crate::search::error::SearchError;
+use crate::search::evidence::FacetRow;
 
 /// See the file's text.
 #[derive(Debug)]
@@ -52,8 +57,12 @@ impl Pivot for Rare {
         if user.is_none() {
             kinds.insert(0, ("users", vec![Field::path("user.username")]));
         }
-        for (title, fields) in kinds {
-            let mut rows = context.evidence.top(&asked, context.range, &fields, None, 1)?;
+        let ask = |(_, fields): &(&str, Vec<Field>)| {
+            context.evidence.top(&asked, context.range, fields, None, 1)
+        };
+        let found: Vec<Vec<FacetRow>> =
+            kinds.par_iter().map(ask).collect::<Result<_, SearchError>>()?;
+        for ((title, _), mut rows) in kinds.into_iter().zip(found) {
             let different = rows.len();
             rows.sort_by(|a, b| {
                 (a.count, std::cmp::Reverse(a.first), &a.values).cmp(&(

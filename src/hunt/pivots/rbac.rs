@@ -56,13 +56,13 @@ impl Pivot for Rbac {
             table::RESOURCE,
             table::NAMESPACE,
             table::NAME,
-            ("role", |_, request| request.first_of(&ROLE_REF).into()),
-            ("subjects", |_, request| list_cell(subjects(request))),
-            ("power", |_, request| list_cell(power(request))),
+            ("role", &[], |_, request| request.first_of(&ROLE_REF).into()),
+            ("subjects", &[], |_, request| list_cell(subjects(request))),
+            ("power", &[], |_, request| list_cell(power(request))),
             table::CODE,
             table::OUTCOME,
             table::ALLOWED_BY,
-            ("message", |_, request| match request.code() {
+            ("message", &[], |_, request| match request.code() {
                 Some(403) => request.get("responseStatus.message").into(),
                 _ => Cell::Empty,
             }),

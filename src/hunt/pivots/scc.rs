@@ -87,9 +87,9 @@ impl Pivot for Scc {
             table::RESOURCE,
             table::NAMESPACE,
             table::NAME,
-            ("scc", |_, request| request.first_of(&[SCC_CHOSEN, SCC_OBJECT]).into()),
-            ("pod_security", |_, request| request.get(PSA).into()),
-            ("service_account", |_, request| {
+            ("scc", &[], |_, request| request.first_of(&[SCC_CHOSEN, SCC_OBJECT]).into()),
+            ("pod_security", &[], |_, request| request.get(PSA).into()),
+            ("service_account", &[], |_, request| {
                 request.get("responseObject.spec.serviceAccountName").into()
             }),
             table::CODE,
@@ -105,12 +105,12 @@ impl Pivot for Scc {
             table::RESOURCE,
             table::NAMESPACE,
             table::NAME,
-            ("role", |_, request| {
+            ("role", &[], |_, request| {
                 request
                     .first_of(&["responseObject.roleRef.name", "requestObject.roleRef.name"])
                     .into()
             }),
-            ("subjects", |_, request| {
+            ("subjects", &[], |_, request| {
                 let both = ["responseObject.subjects.name", "requestObject.subjects.name"];
                 crate::hunt::spec_paths::list_cell(crate::hunt::spec_paths::values(request, &both))
             }),

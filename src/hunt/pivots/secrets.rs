@@ -3,7 +3,6 @@
 use crate::event::field::Field;
 use crate::event::time::Timestamp;
 use crate::hunt::answer::Answer;
-use crate::hunt::answer::Cell;
 use crate::hunt::answer::Section;
 use crate::hunt::error::HuntError;
 use crate::hunt::pivot::Pivot;
@@ -21,6 +20,7 @@ use crate::hunt::pivot_requests::PEER;
 use crate::hunt::pivot_requests::TIME;
 use crate::hunt::pivot_requests::USER;
 use crate::hunt::pivot_requests::VERB;
+use crate::hunt::pivot_requests::allowed_by;
 use crate::hunt::pivot_requests::optional_argument;
 use crate::hunt::pivot_requests::push;
 use crate::hunt::pivot_requests::section;
@@ -63,9 +63,14 @@ impl Pivot for Secrets {
         // A list narrowed to one name is a single read: kubelets do that (hunts.md 8.3).
         let whole = all([is("verb", "list"), not(has("objectRef.name"))]);
         let lists = all([others.clone(), whole.clone()]);
-        let lists = context.requests(&mut answer, &lists, &[])?;
+        let lists = context.requests_shown(&mut answer, &lists, &[], &OF_LISTS)?;
         let lists: Vec<&Request> = lists.iter().collect();
-        let others = context.requests(&mut answer, &all([others, not(whole)]), &[])?;
+        let columns = [
+            TIME, USER, AS, VERB, NAMESPACE, NAME, CODE, OUTCOME, PEER, OWNER, AGENT, CREDENTIAL,
+            ALLOWED_BY,
+        ];
+        let others = all([others, not(whole)]);
+        let others = context.requests_shown(&mut answer, &others, &columns, &[])?;
         let dumps = dumps(&lists);
         let whole = dumps.iter().filter(|dump| is_cluster_wide(dump) && succeeded(dump)).count();
         answer.summary = format!(
@@ -76,10 +81,6 @@ impl Pivot for Secrets {
             others.len()
         );
         answer.sections.push(dump_section(context, &dumps));
-        let columns = [
-            TIME, USER, AS, VERB, NAMESPACE, NAME, CODE, OUTCOME, PEER, OWNER, AGENT, CREDENTIAL,
-            ALLOWED_BY,
-        ];
         answer.sections.push(context.table("single reads and watches", &others, &columns));
         let fields = [
             ("user", Field::path("user.username")),
@@ -95,6 +96,10 @@ impl Pivot for Secrets {
         Ok(answer)
     }
 }
+
+/// What is told of lists.
+const OF_LISTS: [&str; 8] =
+    ["requestURI", "user", "as", "credential", "ua", "objectRef.namespace", "peer", "reason"];
 
 /// The pages of one list.
 #[derive(Debug)]
@@ -177,7 +182,6 @@ fn dump_section(context: &PivotContext<'_>, dumps: &[Dump<'_>]) -> Section {
     for dump in dumps {
         let Some(first) = dump.pages.first() else { continue };
         let last: Option<Timestamp> = dump.pages.last().and_then(|page| page.time);
-        let (_, allowed_by) = ALLOWED_BY;
         push(
             &mut table,
             vec![
@@ -197,10 +201,7 @@ fn dump_section(context: &PivotContext<'_>, dumps: &[Dump<'_>]) -> Section {
                 context.owner(first).into(),
                 first.get("ua").into(),
                 first.get("credential").into(),
-                match allowed_by(context, first) {
-                    Cell::Text(text) => text.into(),
-                    other => other,
-                },
+                allowed_by(first.get("reason")).into(),
             ],
             dump.pages.iter().flat_map(|page| page.events.iter().copied()).collect(),
         );

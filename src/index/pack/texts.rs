@@ -10,6 +10,7 @@ use crate::index::pack::numbers::Numbers;
 use crate::index::pack::section::ENVELOPE;
 use crate::index::pack::section::N_SECTIONS;
 use crate::index::pack::section::ROOT;
+use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::Gap;
 use crate::index::pack::view::Pack;
@@ -26,7 +27,44 @@ impl Pack {
     /// # Errors
     /// On damage.
     pub fn reader(&self) -> Result<EventReader<'_>> {
-        Ok(EventReader { pack: self, at: 0, sections: Default::default(), whole: self.whole()? })
+        let wanted = std::array::from_fn(|at| self.has_section(SectionId(at as u8)));
+        let whole = self.whole()?;
+        Ok(EventReader { pack: self, at: 0, sections: Default::default(), wanted, whole })
+    }
+
+    /// The same for [`EventReader::read_part`] of one part alone.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn reader_of(&self, part: SectionId) -> Result<EventReader<'_>> {
+        let mut reader = self.reader()?;
+        for (at, wanted) in reader.wanted.iter_mut().enumerate() {
+            let mut here = Some(SectionId(at as u8));
+            while here.is_some_and(|section| section != part) {
+                here = here.and_then(|section| SECTIONS.get(section.0 as usize)?.parent);
+            }
+            *wanted &= here.is_some();
+        }
+        Ok(reader)
+    }
+
+    /// Says whether each part that stands under its key in the whole event is stored apart; where
+    /// keys are written with escapes, one may stand in its parent's skeleton.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn cuts_out(&self, part: SectionId) -> Result<bool> {
+        let mut here = SECTIONS.get(part.0 as usize).and_then(|row| row.parent);
+        while let Some(section) = here {
+            if self.has_section(section) {
+                let shapes = self.shapes(section)?;
+                if memchr::memchr(b'\\', &shapes.text).is_some() {
+                    return Ok(false);
+                }
+            }
+            here = SECTIONS.get(section.0 as usize).and_then(|row| row.parent);
+        }
+        Ok(true)
     }
 }
 
@@ -44,6 +82,8 @@ pub struct EventReader<'p> {
     pack: &'p Pack,
     at: usize,
     sections: [Option<Reading>; N_SECTIONS],
+    /// Sections that are read.
+    wanted: [bool; N_SECTIONS],
     whole: Arc<Vec<(u32, Texts)>>,
 }
 
@@ -71,11 +111,23 @@ impl EventReader<'_> {
         Ok(Texts { event, envelope: (!envelope.is_empty()).then_some(envelope) })
     }
 
+    /// Returns the text of a part of event `number`, which is not kept whole and does not lie before
+    /// the last one asked for; `None` where the event has no such part.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn read_part(&mut self, part: SectionId, number: usize) -> Result<Option<Vec<u8>>> {
+        self.advance(number)?;
+        let mut text = Vec::with_capacity(1024);
+        self.write_part(part, number, &mut text)?;
+        Ok((!text.is_empty()).then_some(text))
+    }
+
     /// Counts the occurrences between the last event read and `number`.
     fn advance(&mut self, number: usize) -> Result<()> {
         for at in 0..N_SECTIONS {
             let section = SectionId(at as u8);
-            if !self.pack.has_section(section) {
+            if !self.wanted.get(at).copied().unwrap_or_default() {
                 continue;
             }
             let slot = self.sections.get_mut(at).ok_or(Short)?;
@@ -274,6 +326,13 @@ mod tests {
                 "event {number}"
             );
         }
+        let part = |part: SectionId, number: usize| {
+            assert!(pack.cuts_out(part).unwrap());
+            pack.reader_of(part).unwrap().read_part(part, number).unwrap()
+        };
+        assert_eq!(part(SectionId(11), 4), Some(br#"{"hostPID":true}"#.to_vec()));
+        assert_eq!(part(SectionId(10), 3), Some(br#"{"annotations":{"a.b/c":"1"}}"#.to_vec()));
+        assert_eq!((part(SectionId(11), 0), part(SectionId(8), 7)), (None, None));
         let mut reader = pack.reader().unwrap();
         assert_eq!(reader.read(6).unwrap().event, lines[6]);
         let time = crate::event::time::Timestamp(pack.times().unwrap()[3]);
