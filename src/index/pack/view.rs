@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -11,6 +12,7 @@ use memmap2::Mmap;
 
 use crate::event::place::Place;
 use crate::event::time::parse_micros_utc;
+use crate::index::mmap::let_go;
 use crate::index::pack::build::N_META;
 use crate::index::pack::column::Dict;
 use crate::index::pack::column::read_dict;
@@ -43,6 +45,7 @@ use crate::index::pack::shape::Shape;
 use crate::index::pack::shape::ValueKind;
 use crate::index::pack::wire::Cursor;
 use crate::index::pack::wire::Damage;
+use crate::index::pack::wire::Frame;
 use crate::index::pack::wire::FrameBytes;
 use crate::index::pack::wire::FrameRef;
 use crate::index::pack::wire::Short;
@@ -194,7 +197,7 @@ struct Cache {
     templates: HashMap<u8, Arc<Numbers>>,
     dicts: HashMap<(u8, u32), Arc<Dict>>,
     ids: HashMap<(u8, u32), Arc<Numbers>>,
-    frames: HashMap<u32, Arc<Vec<u8>>>,
+    frames: HashMap<u32, Arc<Frame>>,
     places: Option<Arc<Places>>,
     times: Option<Arc<Vec<i64>>>,
     meta: Option<Arc<[MetaColumn; N_META]>>,
@@ -248,6 +251,8 @@ pub struct Pack {
     pub sum: u64,
     cache: Mutex<Cache>,
     held: AtomicUsize,
+    /// Whether frames were read since mapped pages were let go of.
+    read: AtomicBool,
     /// Makes frames again that the pack leaves out.
     left_out: Option<Arc<dyn LeftOut>>,
     /// Whether no second question is expected.
@@ -331,6 +336,7 @@ impl Pack {
             sum: frame.sum,
             cache: Mutex::default(),
             held: AtomicUsize::new(0),
+            read: AtomicBool::new(true),
             left_out: None,
             once: false,
             why: Mutex::default(),
@@ -425,8 +431,13 @@ impl Pack {
         self.bytes.get()
     }
 
-    /// Lets go of frames of which columns were decoded.
+    /// Lets go of frames of which columns were decoded, and of the mapped pages they were read from.
     pub fn forget_frames(&self) {
+        if let Bytes::Mapped(map, range) = &self.bytes
+            && self.read.swap(false, Ordering::Relaxed)
+        {
+            let_go(map, range.clone());
+        }
         let frames = std::mem::take(&mut self.lock().frames);
         let bytes: usize = frames.values().map(|frame| frame.len()).sum();
         let held = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
@@ -495,20 +506,21 @@ impl Pack {
     ///
     /// # Errors
     /// When the stored bytes are not what was written.
-    pub fn frame(&self, number: u32) -> Result<Vec<u8>> {
+    pub fn frame(&self, number: u32) -> Result<Frame> {
         let frame = self
             .footer
             .frames
             .get(number as usize)
             .ok_or(Damage { offset: 0, what: "a frame that is not there" })?;
         if frame.is_left_out() {
-            return self.left_out_frame(number, frame);
+            return self.left_out_frame(number, frame).map(Frame::from);
         }
+        self.read.store(true, Ordering::Relaxed);
         read_frame(self.bytes(), frame)
     }
 
     /// Returns a frame that several columns share, keeping it while they are decoded.
-    fn shared_frame(&self, number: u32) -> Result<Arc<Vec<u8>>> {
+    fn shared_frame(&self, number: u32) -> Result<Arc<Frame>> {
         self.cached(
             |cache| cache.frames.get(&number).cloned(),
             || {
@@ -824,7 +836,7 @@ impl Pack {
     ///
     /// # Errors
     /// On damage.
-    pub fn dict_frame(&self, number: u32) -> Result<Arc<Vec<u8>>> {
+    pub fn dict_frame(&self, number: u32) -> Result<Arc<Frame>> {
         if !self.once {
             return self.shared_frame(number);
         }
@@ -862,7 +874,7 @@ impl Pack {
             || {
                 let directory = self.directory(section)?;
                 let row = directory.rows.get(column as usize).ok_or(Short)?;
-                let bytes: Arc<Vec<u8>> = if row.meta.ids_len == 0 {
+                let bytes: Arc<Frame> = if row.meta.ids_len == 0 {
                     Arc::default()
                 } else {
                     self.shared_frame(row.ids.0)?
@@ -1246,7 +1258,7 @@ impl Pack {
     pub fn derived(&self) -> Result<Option<Vec<u8>>> {
         match self.footer.derived {
             NO_FRAME => Ok(None),
-            frame => self.frame(frame).map(Some),
+            frame => self.frame(frame).map(|frame| Some(frame.into_vec())),
         }
     }
 
