@@ -35,7 +35,7 @@ use crate::index::pack::left_out::UNREADABLE;
 use crate::index::pack::left_out::read_pieces;
 use crate::index::pack::made::Made;
 use crate::index::pack::numbers::Numbers;
-use crate::index::pack::numbers::packed;
+use crate::index::pack::numbers::from_planes;
 use crate::index::pack::place_list::Places;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
@@ -608,18 +608,7 @@ impl Pack {
                 if bytes.len() != n * template_width(frames.n_templates) {
                     return Err(Short.into());
                 }
-                let mut largest = 0;
-                let id = |at: usize| {
-                    let planes = bytes.iter().skip(at).step_by(n.max(1)).enumerate();
-                    let id =
-                        planes.fold(0, |id, (plane, byte)| id | u32::from(*byte) << (8 * plane));
-                    largest = largest.max(id);
-                    id
-                };
-                let ids = packed((0..n).map(id), frames.n_templates);
-                if largest > frames.n_templates {
-                    return Err(Short.into());
-                }
+                let ids = from_planes(&bytes, n, frames.n_templates).ok_or(Short)?;
                 let size = ids.memory();
                 Ok((ids, size))
             },
