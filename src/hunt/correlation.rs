@@ -7,8 +7,9 @@
 //! to a group for each; overlapping windows that fulfil the condition are one instance.
 
 use std::collections::BTreeMap;
-use std::collections::HashMap;
-use std::collections::HashSet;
+
+use hashbrown::HashMap;
+use hashbrown::HashSet;
 
 use crate::hunt::facts::Texts;
 use crate::sigma::rule::Correlation;

@@ -1,7 +1,7 @@
 //! What is known about the events that hunts matched: values of a few fields, each text kept once.
 
+use hashbrown::HashMap;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 
 use crate::event::field::CREDENTIAL_ID;
 use crate::event::field::DECISION;
@@ -130,13 +130,13 @@ pub struct Table {
 #[derive(Debug)]
 enum Part {
     /// And the largest place.
-    Few(hashbrown::HashMap<u32, u32>, usize),
+    Few(HashMap<u32, u32>, usize),
     All(Vec<u32>),
 }
 
 impl Default for Part {
     fn default() -> Part {
-        Part::Few(hashbrown::HashMap::new(), 0)
+        Part::Few(HashMap::new(), 0)
     }
 }
 

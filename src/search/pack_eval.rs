@@ -493,6 +493,9 @@ impl Eval<'_, '_, '_> {
             }
             let directory = self.pack().directory(section)?;
             for column in directory.at(path) {
+                if !self.may_stand(section, *column, test)? {
+                    continue;
+                }
                 let accepted = self.accepted(path, section, *column, test)?;
                 add_accepted(self.pack(), section, *column, &accepted, bits)?;
             }
@@ -501,6 +504,20 @@ impl Eval<'_, '_, '_> {
             self.literals(path, |known| accepts_literal(test, known), bits)?;
         }
         Ok(())
+    }
+
+    /// Says whether the words of a value that passes can stand in a column.
+    fn may_stand(&self, section: SectionId, column: u32, test: &ValueTest) -> Result<bool> {
+        if test.keys.iter().any(Vec::is_empty) {
+            return Ok(true);
+        }
+        let Some(spots) = self.pack().word_spots()? else { return Ok(true) };
+        for keys in &test.keys {
+            if spots.in_column(section, column, keys)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Says of each different value of a column whether it passes; empty where none does.

@@ -16,8 +16,8 @@ use crate::index::pack::build::META_LOG;
 use crate::index::pack::build::META_NODE;
 use crate::index::pack::filter::PathFact;
 use crate::index::pack::filter::WordFilter;
+use crate::index::pack::filter::WordKey;
 use crate::index::pack::filter::path_key;
-use crate::index::pack::filter::word_key;
 use crate::query::ast::GlobPart;
 use crate::query::ast::QueryAst;
 use crate::query::ast::Test;
@@ -54,9 +54,9 @@ pub struct ValueTest {
     pub accepts_false: bool,
     /// See [`CompiledTest::ascii_pattern`].
     pub pattern: Option<String>,
-    /// Words, hashed: of one of these lists every passing value holds all; what a pack lacks cannot
-    /// pass.
-    keys: Vec<Vec<u64>>,
+    /// Words, hashed: of one of these lists every passing value holds all; what a pack, or a column,
+    /// lacks cannot pass.
+    pub keys: Vec<Vec<WordKey>>,
     /// The field and the test as text: equal conditions have equal names.
     pub name: Option<Arc<str>>,
 }
@@ -66,8 +66,8 @@ pub struct ValueTest {
 pub struct WordTest {
     /// Judges one text.
     pub words: CompiledWords,
-    /// Hashes of the whole words; a pack that lacks one cannot match.
-    keys: Vec<u64>,
+    /// The whole words; a pack, or a column, that lacks one cannot match.
+    pub keys: Vec<WordKey>,
     /// A text of ASCII letters and digits, in lower case, that a matching text holds in whatever
     /// case; found fast, it says which texts are worth a judgement.
     pub needle: Option<String>,
@@ -82,7 +82,7 @@ impl WordTest {
             .words()
             .iter()
             .filter_map(|word| match word {
-                CompiledWord::Is(folded) => word_key(folded),
+                CompiledWord::Is(folded) => WordKey::of(folded),
                 CompiledWord::Like(_) => None,
             })
             .collect();
@@ -112,7 +112,7 @@ impl WordTest {
 
     /// Says whether a pack can hold the words.
     pub fn may_stand(&self, filter: &WordFilter<'_>) -> bool {
-        self.keys.iter().all(|key| filter.may_hold(*key))
+        self.keys.iter().all(|key| filter.may_hold(key.key))
     }
 }
 
@@ -371,11 +371,11 @@ impl ValueTest {
             _ => Vec::new(),
         };
         let keys_of = |text: &&str| match text.is_ascii() {
-            true => words(text).filter_map(word_key).collect(),
+            true => words(text).filter_map(WordKey::of).collect(),
             // Folding can move word boundaries outside ASCII.
             false => Vec::new(),
         };
-        let mut keys: Vec<Vec<u64>> = texts.iter().map(keys_of).collect();
+        let mut keys: Vec<Vec<WordKey>> = texts.iter().map(keys_of).collect();
         if keys.is_empty() {
             keys.push(Vec::new());
         }
@@ -394,7 +394,7 @@ impl ValueTest {
         let fact = |fact| paths.iter().any(|path| filter.may_hold(path_key(path, fact)));
         (self.accepts_true && fact(PathFact::True))
             || (self.accepts_false && fact(PathFact::False))
-            || (self.keys.iter().any(|keys| keys.iter().all(|key| filter.may_hold(*key)))
+            || (self.keys.iter().any(|keys| keys.iter().all(|key| filter.may_hold(key.key)))
                 && fact(PathFact::Value))
     }
 }
@@ -422,7 +422,8 @@ impl Node {
             Node::All | Node::Source(_) | Node::Meta(..) | Node::Flag(_) => 0,
             Node::Leaf { paths, test } if paths.iter().all(|p| !p.contains("Object.")) => {
                 // Whole texts usually leave few events, which is all that is asked of the others.
-                let whole = test.test.exact_folded().is_some() || test.test.folded_texts().is_some();
+                let whole =
+                    test.test.exact_folded().is_some() || test.test.folded_texts().is_some();
                 if whole { 1 } else { 2 }
             }
             Node::Peer(_) => 2,

@@ -3,6 +3,7 @@
 //!
 //! "Denied, then allowed" needs the allowed requests of those who were denied, not all there are.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -36,11 +37,12 @@ pub(super) fn follows(chosen: &Chosen<'_>, selection: &Selection<'_>) -> bool {
     !chosen.reported && !places.is_empty() && places.iter().all(|(at, whole)| *at > 0 && *whole)
 }
 
-/// The fields of the first group-by as a reference names them.
-fn key_of<'c>(correlation: &'c Correlation, reference: &str) -> &'c [Field] {
-    let fields = correlation.group_by.first().map(|group_by| &group_by.fields);
-    let own = fields.and_then(|fields| fields.get(reference).or_else(|| fields.get("*")));
-    own.map(Vec::as_slice).unwrap_or_default()
+/// The fields of each group-by as a reference names them.
+fn keys_of<'c>(correlation: &'c Correlation, reference: &str) -> Vec<&'c [Field]> {
+    let own = |fields: &'c BTreeMap<String, Vec<Field>>| {
+        fields.get(reference).or_else(|| fields.get("*")).map(Vec::as_slice).unwrap_or_default()
+    };
+    correlation.group_by.iter().map(|group_by| own(&group_by.fields)).collect()
 }
 
 /// Asks a follower about those whom the requests of another reference name.
@@ -52,25 +54,37 @@ pub(super) fn asked(
     leader: (&[Call], &str),
 ) -> Result<Asked, SearchError> {
     let (chosen, reference) = follower;
-    let slots: Vec<usize> =
-        key_of(correlation, leader.1).iter().map(|field| run.facts.slot(field)).collect();
-    let ids: Vec<EventId> = leader.0.iter().map(|call| call.event).collect();
-    run.facts.load_some(run.evidence, &ids, &slots)?;
-    let numbers: BTreeSet<u32> = ids
+    let keys = keys_of(correlation, leader.1);
+    let slots: Vec<Vec<usize>> = keys
         .iter()
-        .flat_map(|id| slots.iter().flat_map(|slot| run.facts.numbers(*id, *slot)))
+        .map(|fields| fields.iter().map(|field| run.facts.slot(field)).collect())
         .collect();
-    let texts = run.facts.texts();
-    let texts: BTreeSet<String> = numbers.into_iter().map(|n| fold(texts.text(n))).collect();
-    if texts.is_empty() {
+    let ids: Vec<EventId> = leader.0.iter().map(|call| call.event).collect();
+    run.facts.load_some(run.evidence, &ids, &slots.concat())?;
+    let named = slots.iter().zip(keys_of(correlation, reference)).map(|(slots, fields)| {
+        let numbers: BTreeSet<u32> = ids
+            .iter()
+            .flat_map(|id| slots.iter().flat_map(|slot| run.facts.numbers(*id, *slot)))
+            .collect();
+        let texts = run.facts.texts();
+        let texts: BTreeSet<String> = numbers.into_iter().map(|n| fold(texts.text(n))).collect();
+        (texts, fields)
+    });
+    let named: Vec<(BTreeSet<String>, &[Field])> = named.collect();
+    if named.first().is_none_or(|(texts, _)| texts.is_empty()) {
         return Ok(Asked::default());
     }
-    let set = ValueSet { texts: texts.into_iter().collect(), ..ValueSet::default() };
-    let among = |field: &Field| QueryAst::Field {
-        field: field.clone(),
-        test: Test::OneOf(Arc::new(set.clone())),
+    let among = |(texts, fields): (BTreeSet<String>, &[Field])| {
+        let set = Arc::new(ValueSet { texts: texts.into_iter().collect(), ..ValueSet::default() });
+        let one = |field: &Field| QueryAst::Field {
+            field: field.clone(),
+            test: Test::OneOf(Arc::clone(&set)),
+        };
+        QueryAst::any_of(fields.iter().map(one).collect())
     };
-    let named = QueryAst::any_of(key_of(correlation, reference).iter().map(among).collect());
+    // Where nobody has a value of a further field there is no group, which is said then.
+    let named = named.into_iter().filter(|(texts, _)| !texts.is_empty()).map(among);
+    let named = QueryAst::all_of(named.collect());
     let whole = &chosen.rule.question;
     let answer = one(run, selection, QueryAst::all_of(vec![whole.clone(), named]))?;
     if answer.calls.iter().any(|call| run.pages.contains(&call.event)) {

@@ -1,7 +1,7 @@
 //! Groups of a correlation: by the numbers of the values of its group-by fields.
 
+use hashbrown::HashMap;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 
 use crate::event::field::Field;
 use crate::hunt::batch::Run;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -11,11 +12,13 @@ use memmap2::Mmap;
 
 use crate::event::place::Place;
 use crate::event::time::parse_micros_utc;
+use crate::index::mmap::let_go;
 use crate::index::pack::build::N_META;
 use crate::index::pack::column::Dict;
 use crate::index::pack::column::read_dict;
 use crate::index::pack::column::read_ids;
 use crate::index::pack::filter::WordFilter;
+use crate::index::pack::filter::WordSpots;
 use crate::index::pack::finish::template_width;
 use crate::index::pack::layout::ColumnRow;
 use crate::index::pack::layout::Footer;
@@ -32,7 +35,7 @@ use crate::index::pack::left_out::UNREADABLE;
 use crate::index::pack::left_out::read_pieces;
 use crate::index::pack::made::Made;
 use crate::index::pack::numbers::Numbers;
-use crate::index::pack::numbers::packed;
+use crate::index::pack::numbers::from_planes;
 use crate::index::pack::place_list::Places;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
@@ -42,6 +45,8 @@ use crate::index::pack::shape::Shape;
 use crate::index::pack::shape::ValueKind;
 use crate::index::pack::wire::Cursor;
 use crate::index::pack::wire::Damage;
+use crate::index::pack::wire::Frame;
+use crate::index::pack::wire::FrameBytes;
 use crate::index::pack::wire::FrameRef;
 use crate::index::pack::wire::Short;
 use crate::index::pack::wire::read_frame;
@@ -50,6 +55,9 @@ use crate::index::pack::wire::read_frame;
 const KEPT_MAX: usize = 128;
 /// Where the values of an event stand in a column is noted for one event in so many.
 const MARK_EVERY: usize = 16;
+
+/// Where most events have their time.
+pub(super) const TIME_PATH: &str = "requestReceivedTimestamp";
 
 /// Stands for "this event has no time".
 pub const NO_TIME: i64 = i64::MIN;
@@ -101,7 +109,7 @@ impl Links {
     }
 
     /// Returns how often each template (by number plus one) holds a column.
-    fn counts(&self, column: u32) -> Result<Vec<u32>> {
+    pub(super) fn counts(&self, column: u32) -> Result<Vec<u32>> {
         let holders = self.holders.get(column as usize).ok_or(Short)?;
         let mut counts = vec![0; self.n_templates + 1];
         for (template, count) in holders {
@@ -189,7 +197,7 @@ struct Cache {
     templates: HashMap<u8, Arc<Numbers>>,
     dicts: HashMap<(u8, u32), Arc<Dict>>,
     ids: HashMap<(u8, u32), Arc<Numbers>>,
-    frames: HashMap<u32, Arc<Vec<u8>>>,
+    frames: HashMap<u32, Arc<Frame>>,
     places: Option<Arc<Places>>,
     times: Option<Arc<Vec<i64>>>,
     meta: Option<Arc<[MetaColumn; N_META]>>,
@@ -197,6 +205,8 @@ struct Cache {
     raw_of: Option<Arc<Vec<u32>>>,
     raws: Option<Arc<Vec<Vec<u8>>>>,
     filter_checked: bool,
+    /// Frames that stand uncompressed in the pack and are what was written.
+    sums_checked: HashSet<u32>,
     marks: HashMap<(u8, u32), Arc<Vec<u32>>>,
     plain_addresses: Option<bool>,
     kept: HashMap<Arc<str>, Arc<dyn std::any::Any + Send + Sync>>,
@@ -241,6 +251,8 @@ pub struct Pack {
     pub sum: u64,
     cache: Mutex<Cache>,
     held: AtomicUsize,
+    /// Whether frames were read since mapped pages were let go of.
+    read: AtomicBool,
     /// Makes frames again that the pack leaves out.
     left_out: Option<Arc<dyn LeftOut>>,
     /// Whether no second question is expected.
@@ -324,6 +336,7 @@ impl Pack {
             sum: frame.sum,
             cache: Mutex::default(),
             held: AtomicUsize::new(0),
+            read: AtomicBool::new(true),
             left_out: None,
             once: false,
             why: Mutex::default(),
@@ -342,6 +355,11 @@ impl Pack {
     pub fn for_one_question(mut self, once: bool) -> Pack {
         self.once = once;
         self
+    }
+
+    /// Says whether no second question is expected.
+    pub fn expects_one_question(&self) -> bool {
+        self.once
     }
 
     /// Lets go of what was decoded for a question that was the only one.
@@ -413,8 +431,13 @@ impl Pack {
         self.bytes.get()
     }
 
-    /// Lets go of frames of which columns were decoded.
+    /// Lets go of frames of which columns were decoded, and of the mapped pages they were read from.
     pub fn forget_frames(&self) {
+        if let Bytes::Mapped(map, range) = &self.bytes
+            && self.read.swap(false, Ordering::Relaxed)
+        {
+            let_go(map, range.clone());
+        }
         let frames = std::mem::take(&mut self.lock().frames);
         let bytes: usize = frames.values().map(|frame| frame.len()).sum();
         let held = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
@@ -427,7 +450,12 @@ impl Pack {
 
     /// Lets go of everything decoded.
     pub fn forget(&self) {
-        *self.lock() = Cache::default();
+        let mut cache = self.lock();
+        // Mapped bytes that were found whole stay so.
+        let (filter_checked, sums_checked) =
+            (cache.filter_checked, std::mem::take(&mut cache.sums_checked));
+        *cache = Cache { filter_checked, sums_checked, ..Cache::default() };
+        drop(cache);
         CACHED_BYTES.fetch_sub(self.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 
@@ -478,20 +506,21 @@ impl Pack {
     ///
     /// # Errors
     /// When the stored bytes are not what was written.
-    pub fn frame(&self, number: u32) -> Result<Vec<u8>> {
+    pub fn frame(&self, number: u32) -> Result<Frame> {
         let frame = self
             .footer
             .frames
             .get(number as usize)
             .ok_or(Damage { offset: 0, what: "a frame that is not there" })?;
         if frame.is_left_out() {
-            return self.left_out_frame(number, frame);
+            return self.left_out_frame(number, frame).map(Frame::from);
         }
+        self.read.store(true, Ordering::Relaxed);
         read_frame(self.bytes(), frame)
     }
 
     /// Returns a frame that several columns share, keeping it while they are decoded.
-    fn shared_frame(&self, number: u32) -> Result<Arc<Vec<u8>>> {
+    fn shared_frame(&self, number: u32) -> Result<Arc<Frame>> {
         self.cached(
             |cache| cache.frames.get(&number).cloned(),
             || {
@@ -504,6 +533,26 @@ impl Pack {
                 cache.frames.insert(number, frame);
             },
         )
+    }
+
+    /// Returns a frame where it stands if it is not compressed, else as [`Self::shared_frame`].
+    pub(super) fn frame_bytes(&self, number: u32) -> Result<FrameBytes<'_>> {
+        let frame = self.footer.frames.get(number as usize).ok_or(Short)?;
+        if frame.stored != frame.plain {
+            return self.shared_frame(number).map(FrameBytes::Decoded);
+        }
+        let damage = |what| Damage { offset: frame.offset, what };
+        let start = usize::try_from(frame.offset).unwrap_or(usize::MAX);
+        let bytes = self.bytes().get(start..start.saturating_add(frame.stored as usize));
+        let bytes = bytes.ok_or_else(|| damage("the file ends inside a frame"))?;
+        if self.lock().sums_checked.contains(&number) {
+            return Ok(FrameBytes::Stored(bytes));
+        }
+        if xxhash_rust::xxh3::xxh3_64(bytes) != frame.sum {
+            return Err(damage("checksum mismatch"));
+        }
+        self.lock().sums_checked.insert(number);
+        Ok(FrameBytes::Stored(bytes))
     }
 
     /// Returns the filter, after checking its sum once.
@@ -528,6 +577,20 @@ impl Pack {
         Ok(WordFilter::new(descriptor, fingerprints))
     }
 
+    /// Returns in which column a word can stand; `None` for packs from before that was noted.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn word_spots(&self) -> Result<Option<WordSpots<'_>>> {
+        if self.footer.spots == NO_FRAME {
+            return Ok(None);
+        }
+        let FrameBytes::Stored(bytes) = self.frame_bytes(self.footer.spots)? else {
+            return Err(Damage { offset: 0, what: "what says where words stand is compressed" });
+        };
+        Ok(Some(WordSpots::new(bytes)?))
+    }
+
     /// Returns, for each event, the number plus one of its template in `section`; 0 for absent.
     ///
     /// # Errors
@@ -545,18 +608,7 @@ impl Pack {
                 if bytes.len() != n * template_width(frames.n_templates) {
                     return Err(Short.into());
                 }
-                let mut largest = 0;
-                let id = |at: usize| {
-                    let planes = bytes.iter().skip(at).step_by(n.max(1)).enumerate();
-                    let id =
-                        planes.fold(0, |id, (plane, byte)| id | u32::from(*byte) << (8 * plane));
-                    largest = largest.max(id);
-                    id
-                };
-                let ids = packed((0..n).map(id), frames.n_templates);
-                if largest > frames.n_templates {
-                    return Err(Short.into());
-                }
+                let ids = from_planes(&bytes, n, frames.n_templates).ok_or(Short)?;
                 let size = ids.memory();
                 Ok((ids, size))
             },
@@ -773,7 +825,7 @@ impl Pack {
     ///
     /// # Errors
     /// On damage.
-    pub fn dict_frame(&self, number: u32) -> Result<Arc<Vec<u8>>> {
+    pub fn dict_frame(&self, number: u32) -> Result<Arc<Frame>> {
         if !self.once {
             return self.shared_frame(number);
         }
@@ -811,7 +863,7 @@ impl Pack {
             || {
                 let directory = self.directory(section)?;
                 let row = directory.rows.get(column as usize).ok_or(Short)?;
-                let bytes: Arc<Vec<u8>> = if row.meta.ids_len == 0 {
+                let bytes: Arc<Frame> = if row.meta.ids_len == 0 {
                     Arc::default()
                 } else {
                     self.shared_frame(row.ids.0)?
@@ -872,7 +924,7 @@ impl Pack {
         let mut times = vec![NO_TIME; self.len()];
         let root = crate::index::pack::section::ROOT;
         let directory = self.directory(root)?;
-        for column in directory.at("requestReceivedTimestamp") {
+        for column in directory.at(TIME_PATH) {
             let is_string = directory
                 .rows
                 .get(*column as usize)
@@ -897,17 +949,28 @@ impl Pack {
                 }
             })?;
         }
-        if self.footer.odd_times != NO_FRAME {
-            let bytes = self.frame(self.footer.odd_times)?;
-            let mut cursor = Cursor::new(&bytes);
-            for _ in 0..cursor.get_len(self.len())? {
+        for (event, time) in self.odd_times()? {
+            *times.get_mut(event).ok_or(Short)? = time;
+        }
+        Ok(times)
+    }
+
+    /// Returns the events whose time is not that at [`TIME_PATH`], and their times.
+    pub(super) fn odd_times(&self) -> Result<Vec<(usize, i64)>> {
+        if self.footer.odd_times == NO_FRAME {
+            return Ok(Vec::new());
+        }
+        let bytes = self.frame(self.footer.odd_times)?;
+        let mut cursor = Cursor::new(&bytes);
+        let n = cursor.get_len(self.len())?;
+        (0..n)
+            .map(|_| {
                 let event = number(&mut cursor)? as usize;
                 let some = cursor.get()? == 1;
                 let time = cursor.get_signed()?;
-                *times.get_mut(event).ok_or(Short)? = if some { time } else { NO_TIME };
-            }
-        }
-        Ok(times)
+                Ok((event, if some { time } else { NO_TIME }))
+            })
+            .collect()
     }
 
     /// Calls `each` with every occurrence of a column: the event and the number of the value.
@@ -1053,7 +1116,7 @@ impl Pack {
     }
 
     /// Says whether every event that has the section has exactly one value of a column.
-    fn one_each(&self, section: SectionId, column: u32) -> Result<bool> {
+    pub(super) fn one_each(&self, section: SectionId, column: u32) -> Result<bool> {
         let links = self.links(section)?;
         links.one_each(column)
     }
@@ -1184,7 +1247,7 @@ impl Pack {
     pub fn derived(&self) -> Result<Option<Vec<u8>>> {
         match self.footer.derived {
             NO_FRAME => Ok(None),
-            frame => self.frame(frame).map(Some),
+            frame => self.frame(frame).map(|frame| Some(frame.into_vec())),
         }
     }
 

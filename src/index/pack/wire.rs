@@ -1,5 +1,9 @@
 //! How numbers and frames of a pack stand in bytes.
 
+use std::cell::RefCell;
+use std::ops::Deref;
+use std::sync::Arc;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Bytes that do not decode.
@@ -104,6 +108,11 @@ impl<'b> Cursor<'b> {
         self.take(len)
     }
 
+    /// Returns how many bytes were read.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
     /// Says whether everything was read.
     pub fn is_done(&self) -> bool {
         self.at >= self.bytes.len()
@@ -134,6 +143,18 @@ impl FrameRef {
         Ok(FrameRef { offset: offset as u64, stored: 0, plain: len, sum: xxh3_64(plain) })
     }
 
+    /// Appends a frame that is not compressed.
+    ///
+    /// # Errors
+    /// When the frame is 4 GiB or more.
+    pub fn plain(out: &mut Vec<u8>, plain: &[u8]) -> std::io::Result<FrameRef> {
+        let too_long = |_| std::io::Error::other("a frame of 4 GiB or more");
+        let len = u32::try_from(plain.len()).map_err(too_long)?;
+        let offset = out.len() as u64;
+        out.extend_from_slice(plain);
+        Ok(FrameRef { offset, stored: len, plain: len, sum: xxh3_64(plain) })
+    }
+
     /// Says whether the frame is not stored.
     pub fn is_left_out(&self) -> bool {
         self.stored == 0 && self.plain > 0
@@ -162,6 +183,26 @@ impl FrameRef {
         let plain = u32::try_from(cursor.get()?).map_err(|_| Short)?;
         let sum = u64::from_le_bytes(cursor.take(8)?.try_into().map_err(|_| Short)?);
         Ok(FrameRef { offset, stored, plain, sum })
+    }
+}
+
+/// The bytes of a frame, where they stand or decompressed.
+#[derive(Debug)]
+pub enum FrameBytes<'p> {
+    /// In the mapped pack.
+    Stored(&'p [u8]),
+    /// In memory.
+    Decoded(Arc<Frame>),
+}
+
+impl Deref for FrameBytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            FrameBytes::Stored(bytes) => bytes,
+            FrameBytes::Decoded(bytes) => bytes,
+        }
     }
 }
 
@@ -220,7 +261,7 @@ impl FrameWriter {
 ///
 /// # Errors
 /// Where the bytes are not what was written.
-pub fn read_frame(pack: &[u8], frame: &FrameRef) -> Result<Vec<u8>, Damage> {
+pub fn read_frame(pack: &[u8], frame: &FrameRef) -> Result<Frame, Damage> {
     let damage = |what| Damage { offset: frame.offset, what };
     let start = usize::try_from(frame.offset).map_err(|_| damage("offset past the end"))?;
     let stored = pack
@@ -229,23 +270,90 @@ pub fn read_frame(pack: &[u8], frame: &FrameRef) -> Result<Vec<u8>, Damage> {
     if xxh3_64(stored) != frame.sum {
         return Err(damage("checksum mismatch"));
     }
+    let mut plain = Frame::with_capacity(frame.plain as usize);
     if frame.stored == frame.plain {
-        return Ok(stored.to_vec());
+        plain.0.extend_from_slice(stored);
+        return Ok(plain);
     }
     thread_local! {
-        static DECOMPRESSOR: std::cell::RefCell<Option<zstd::bulk::Decompressor<'static>>> =
-            const { std::cell::RefCell::new(None) };
+        static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+            const { RefCell::new(None) };
     }
     DECOMPRESSOR.with_borrow_mut(|slot| {
         if slot.is_none() {
             *slot = zstd::bulk::Decompressor::new().ok();
         }
         let decompressor = slot.as_mut().ok_or_else(|| damage("no memory for zstd"))?;
-        let plain = decompressor
-            .decompress(stored, frame.plain as usize)
+        decompressor
+            .decompress_to_buffer(stored, &mut plain.0)
             .map_err(|_| damage("frame does not decompress"))?;
         if plain.len() == frame.plain as usize { Ok(plain) } else { Err(damage("frame length")) }
     })
+}
+
+/// The plain bytes of a frame; their memory serves the next frame of this thread.
+///
+/// Frames are large, short-lived and come by the thousand among small things that stay: given back
+/// to the allocator each time they leave holes that nothing else fits into.
+#[derive(Debug, Default)]
+pub struct Frame(Vec<u8>);
+
+/// So many bytes are kept for the next frames of a thread.
+const SPARE_BYTES: usize = 4 << 20;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Frame {
+    /// The smallest spare piece of memory that holds so much, or a new one.
+    fn with_capacity(bytes: usize) -> Frame {
+        let spare = SPARE.with_borrow_mut(|spare| {
+            let fits = spare.iter().enumerate().filter(|(_, some)| some.capacity() >= bytes);
+            let (at, _) = fits.min_by_key(|(_, some)| some.capacity())?;
+            Some(spare.swap_remove(at))
+        });
+        Frame(spare.unwrap_or_else(|| Vec::with_capacity(bytes.next_multiple_of(4096))))
+    }
+
+    /// Takes the bytes out.
+    pub fn into_vec(mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.0);
+        bytes.shrink_to_fit();
+        bytes
+    }
+}
+
+impl From<Vec<u8>> for Frame {
+    fn from(bytes: Vec<u8>) -> Frame {
+        Frame(bytes)
+    }
+}
+
+impl std::ops::Deref for Frame {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.0);
+        if bytes.capacity() == 0 {
+            return;
+        }
+        bytes.clear();
+        // A thread that ends has nowhere to keep them.
+        let _ = SPARE.try_with(|spare| {
+            let Ok(mut spare) = spare.try_borrow_mut() else { return };
+            let kept: usize = spare.iter().map(Vec::capacity).sum();
+            if kept + bytes.capacity() <= SPARE_BYTES {
+                spare.push(bytes);
+            }
+        });
+    }
 }
 
 #[cfg(test)]
@@ -280,7 +388,7 @@ mod tests {
         let mut pack = vec![1, 2, 3];
         let plain = b"the same text the same text the same text".repeat(20);
         let frame = writer.write(&mut pack, &plain).unwrap();
-        assert_eq!(read_frame(&pack, &frame).unwrap(), plain);
+        assert_eq!(*read_frame(&pack, &frame).unwrap(), plain);
         pack[5] ^= 1;
         assert_eq!(read_frame(&pack, &frame).unwrap_err().what, "checksum mismatch");
         assert!(read_frame(&pack[..5], &frame).is_err());
