@@ -20,6 +20,7 @@ pub mod pod_networks;
 pub mod question;
 pub mod reason;
 pub mod request;
+mod request_columns;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;

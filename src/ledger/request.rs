@@ -5,17 +5,15 @@
 //! come from the front server (kubernetes/community#625).
 
 use std::sync::Arc;
-use std::sync::OnceLock;
 
 use hashbrown::HashMap;
 
-use crate::event::field::Field;
 use crate::event::time::Timestamp;
 use crate::ledger::network::parse_address;
-use crate::ledger::table::field;
+use crate::ledger::request_columns::Columns;
+use crate::ledger::request_columns::Stage;
 use crate::ledger::usage::is_aggregated;
 use crate::query::ast::QueryAst;
-use crate::search::codes::Classes;
 use crate::search::codes::Codes;
 use crate::search::error::SearchError;
 use crate::search::evidence::EventId;
@@ -70,88 +68,6 @@ pub struct Request {
     /// Events that values are taken from: of the first that has any.
     line: u32,
     further_lines: Vec<u32>,
-}
-
-/// Values of events, the texts apart: of thousands of requests few are looked at.
-#[derive(Debug, Default)]
-struct Columns {
-    at: HashMap<&'static str, usize>,
-    codes: Vec<Codes>,
-    classes: Vec<OnceLock<Classes>>,
-    ids: Vec<EventId>,
-    /// What the stage of each number means, and the code.
-    stages: Vec<Stage>,
-    status: Vec<Option<u32>>,
-}
-
-/// What matters of a stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
-    /// None is named.
-    #[default]
-    Unknown,
-    /// RequestReceived, ResponseStarted, or whatever else.
-    Early,
-    /// ResponseComplete.
-    Last,
-    /// Panic.
-    Panic,
-}
-
-impl Stage {
-    fn of(text: &str) -> Stage {
-        match text {
-            "" => Stage::Unknown,
-            "ResponseComplete" => Stage::Last,
-            "Panic" => Stage::Panic,
-            _ => Stage::Early,
-        }
-    }
-}
-
-impl Columns {
-    fn ask(
-        evidence: &dyn Evidence,
-        ids: Vec<EventId>,
-        names: &[&'static str],
-    ) -> Result<Columns, SearchError> {
-        let fields: Vec<Field> = names.iter().map(|name| field(name)).collect();
-        let codes = evidence.codes(&ids, &fields)?;
-        let at = names.iter().enumerate().map(|(at, name)| (*name, at)).collect();
-        let classes = codes.iter().map(|_| OnceLock::new()).collect();
-        let texts = |name: &str| {
-            let at = names.iter().position(|known| *known == name);
-            at.and_then(|at| codes.get(at)).into_iter().flat_map(Codes::texts)
-        };
-        let stages = texts("stage").map(Stage::of).collect();
-        let status = texts("code").map(|code| code.parse().ok()).collect();
-        Ok(Columns { at, codes, classes, ids, stages, status })
-    }
-
-    /// First value of an event.
-    fn first(&self, column: usize, line: u32) -> Option<&str> {
-        let codes = self.codes.get(column)?;
-        match codes.first.get(line as usize) {
-            None | Some(0) => None,
-            Some(number) => Some(codes.text(*number)),
-        }
-    }
-
-    fn column(&self, name: &str) -> Option<usize> {
-        let at = self.at.get(name).copied();
-        debug_assert!(at.is_some(), "{name} was not asked for");
-        at
-    }
-
-    /// The classes of the values of a column.
-    fn classes(&self, column: usize) -> Option<&Classes> {
-        let codes = self.codes.get(column)?;
-        Some(self.classes.get(column)?.get_or_init(|| codes.classes()))
-    }
-
-    fn id(&self, line: u32) -> EventId {
-        self.ids.get(line as usize).copied().unwrap_or(EventId(0))
-    }
 }
 
 /// Columns that say which events may be one request and how it ended; every request has them.

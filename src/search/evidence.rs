@@ -17,7 +17,7 @@ use crate::event::time::Timestamp;
 use crate::query::ast::QueryAst;
 use crate::search::codes::Codes;
 use crate::search::error::SearchError;
-use crate::search::pack_parts::structure_of;
+use crate::search::structure::structure_of;
 
 /// One event of one body of evidence; only the [`Evidence`] that gave it out can read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -26,3 +26,5 @@ pub mod scan;
 pub mod scan_paths;
 mod scan_question;
 mod scan_record;
+
+pub mod structure;

@@ -1,19 +1,12 @@
 //! Texts of one part of events, without putting the events together.
 
-use crate::event::json::Json;
-use crate::event::json::Kind;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::judge;
-
-/// Returns the text of the object or list that stands under a chain of keys.
-pub fn structure_of(event: Json<'_>, keys: &[&str]) -> Option<Vec<u8>> {
-    let found = event.at_path(keys)?;
-    matches!(found.kind(), Kind::Object | Kind::Array).then(|| found.raw().to_vec())
-}
+use crate::search::structure::structure_of;
 
 /// The part that holds exactly what stands under a chain of keys, where there is one and no event
 /// of the pack has that elsewhere.
