@@ -7,7 +7,8 @@
 //!
 //! Measured: plain lines with one worker and with two, gzip, and a must-gather-like tar.gz of gzip
 //! members; plain lines also without what the ledgers need being derived, and left in their
-//! source; each in a process of its own, so that CPU seconds and peak memory are its own.
+//! source; each in a process of its own, so that CPU seconds and peak memory are its own.  One core
+//! against two, and against two processes on a core each, which is what the machine can give.
 //! Corpus: the generated day of `benches/corpus`, `--events` of about 1,390 bytes.
 //! Notes: the rate for compressed input is also told without the decompressor's own time; every
 //! run asserts its tally and the counts of the planted needles.
@@ -245,6 +246,44 @@ fn rates(args: &Args) {
         ],
         &stages,
     );
+    cores(&plain, &place, raw, events);
+}
+
+/// Compares one core with two, and with two processes that share nothing but the machine: what
+/// those lose against one alone, no program of two threads can win.
+fn cores(plain: &Path, place: &Workplace, raw: f64, events: u64) {
+    let path = plain.display().to_string();
+    let dirs = [place.path("b.index"), place.path("c.index")].map(|dir| dir.display().to_string());
+    let build = |dir| vec!["--child-build", path.as_str(), dir, "1", "ledgers"];
+    let clear = || dirs.iter().for_each(|dir| drop(std::fs::remove_dir_all(dir)));
+    let rate = |told: &Value| {
+        assert_eq!(told["events"], events);
+        raw / 1e6 / told["wall"].as_f64().unwrap()
+    };
+    clear();
+    let Some(alone) = measure::children_on_cores(&[build(&dirs[0])]) else {
+        println!("one core against two: not measured, there is no taskset\n");
+        return;
+    };
+    let one = rate(&alone[0]);
+    clear();
+    let both = measure::children_on_cores(&[build(&dirs[0]), build(&dirs[1])]).unwrap();
+    let apart: f64 = both.iter().map(rate).sum();
+    clear();
+    let told = measured(plain, Path::new(&dirs[0]), 2, &["ledgers"], events);
+    let two = rate(&told);
+    let row = |name: &str, rate: f64| {
+        vec![name.to_owned(), format!("{rate:.1}"), format!("{:.2}", rate / one)]
+    };
+    measure::table(
+        &["plain", "MB/s wall", "times one core"],
+        &[
+            row("one core", one),
+            row("two cores", two),
+            row("two processes, a core and an archive each", apart),
+        ],
+    );
+    clear();
 }
 
 /// Bytes of text in one file of the mixed archive set.

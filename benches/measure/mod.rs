@@ -69,6 +69,28 @@ pub fn child(args: &[&str]) -> Value {
     serde_json::from_str(text.lines().last().unwrap_or("null")).unwrap()
 }
 
+/// Runs this very program again as [`child`], each on one core of its own and all at once; `None`
+/// where `taskset` is not installed.
+pub fn children_on_cores(all: &[Vec<&str>]) -> Option<Vec<Value>> {
+    let own = std::env::current_exe().unwrap();
+    let started: Vec<_> = all
+        .iter()
+        .enumerate()
+        .map(|(core, args)| {
+            let mut command = Command::new("taskset");
+            command.args(["-c", &core.to_string()]).arg(&own).args(args);
+            command.stdout(std::process::Stdio::piped()).spawn().ok()
+        })
+        .collect::<Option<_>>()?;
+    let told = started.into_iter().map(|child| {
+        let out = child.wait_with_output().unwrap();
+        assert!(out.status.success(), "a child on one core failed");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        serde_json::from_str(text.lines().last().unwrap_or("null")).unwrap()
+    });
+    Some(told.collect())
+}
+
 /// Times of one kind of question.
 #[derive(Default)]
 pub struct Times(Vec<Duration>);

@@ -187,7 +187,10 @@ fn write_table(
     let mut table = TableWriter::new(head, view.width, view.colour);
     for piece in hits.chunks(PIECE) {
         let ids: Vec<EventId> = piece.iter().map(|hit| hit.id).collect();
-        let rows = evidence.rows(&ids, &fields)?;
+        let rows = match columns {
+            Some(_) => evidence.rows(&ids, &fields)?,
+            None => default_rows(evidence, &ids)?,
+        };
         let lines: Vec<Vec<String>> = piece
             .iter()
             .zip(&rows)
@@ -204,7 +207,35 @@ fn write_table(
     Ok(())
 }
 
-/// What both default layouts are made of, in the order of [`default_cells`].
+/// Reads what [`default_cells`] shows; paths, of which there are many different ones, only of
+/// requests for no resource.
+fn default_rows(evidence: &dyn Evidence, ids: &[EventId]) -> Result<Vec<Row>, ReportError> {
+    let fields = default_fields();
+    let shown = fields.get(..SHOWN).unwrap_or(&fields);
+    let mut rows = evidence.rows(ids, shown)?;
+    let without = |row: &Row| row.get(RESOURCE).is_none_or(|values| values.concat().is_empty());
+    let pathed: Vec<(usize, EventId)> = (0..)
+        .zip(ids)
+        .zip(&rows)
+        .filter(|(_, row)| without(row))
+        .map(|((at, id), _)| (at, *id))
+        .collect();
+    let some: Vec<EventId> = pathed.iter().map(|(_, id)| *id).collect();
+    let paths = evidence.rows(&some, &[Field::path("requestURI")])?;
+    for ((at, _), path) in pathed.into_iter().zip(paths) {
+        if let Some(row) = rows.get_mut(at) {
+            row.extend(path);
+        }
+    }
+    Ok(rows)
+}
+
+/// So many of [`default_fields`] are shown of every event.
+const SHOWN: usize = 9;
+/// The place of the resource among them.
+const RESOURCE: usize = 3;
+
+/// What both default layouts are made of.
 fn default_fields() -> Vec<Field> {
     vec![
         Field::path("user.username"),
@@ -212,11 +243,11 @@ fn default_fields() -> Vec<Field> {
         Field::path("verb"),
         Field::path("objectRef.resource"),
         Field::path("objectRef.subresource"),
-        Field::path("requestURI"),
         Field::Namespace,
         Field::Name,
         Field::path("responseStatus.code"),
         Field::Peer,
+        Field::path("requestURI"),
         Field::path("auditID"),
     ]
 }
@@ -227,15 +258,15 @@ fn default_cells(hit: &Hit, row: &Row) -> Vec<String> {
     if !cell(1).is_empty() {
         user = format!("{user} as {}", cell(1));
     }
-    let mut resource = cell(3);
+    let mut resource = cell(RESOURCE);
     if !cell(4).is_empty() {
         resource = format!("{resource}/{}", cell(4));
     }
     if resource.is_empty() {
-        resource = cell(5);
+        resource = cell(SHOWN);
     }
     let time = hit.time.map(Timestamp::to_rfc3339).unwrap_or_default();
-    vec![time, user, cell(2), resource, cell(6), cell(7), cell(8), cell(9)]
+    vec![time, user, cell(2), resource, cell(5), cell(6), cell(7), cell(8)]
 }
 
 /// The columns of the CSV where none were asked for: the table's, and what leads back.
@@ -257,6 +288,9 @@ const CSV_HEAD: [&str; 16] = [
     "line",
     "item",
 ];
+
+/// Where the path of a request stands in a CSV, before the time is put in front.
+const CSV_PATH: usize = 5;
 
 fn write_csv(
     evidence: &dyn Evidence,
@@ -282,6 +316,8 @@ fn write_csv(
                 .map(|values| sanitize::csv_cell(&values.join(", ")).into_owned())
                 .collect();
             if columns.is_none() {
+                let path = record.remove(SHOWN);
+                record.insert(CSV_PATH, path);
                 record.insert(0, hit.time.map(Timestamp::to_rfc3339).unwrap_or_default());
                 let source = evidence.source_name(hit.place.source);
                 record.push(sanitize::csv_cell(&source).into_owned());

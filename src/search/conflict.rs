@@ -23,7 +23,9 @@ use crate::event::time::TimeRange;
 use crate::event::words::fold;
 use crate::event::words::words;
 use crate::event::zone::Zone;
+use crate::index::pack::column::parse_uuid;
 use crate::index::pack::filter::word_key;
+use crate::index::pack::section::ROOT;
 use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
 use crate::index::reader::IndexReader;
@@ -261,9 +263,29 @@ fn with_audit_ids(
     if scope.pack.whole()?.is_empty() && !texts.iter().any(may_hold) {
         return Ok(Vec::new());
     }
-    let events: Vec<usize> = matching(scope, question)?.iter().collect();
+    let possible: Vec<&String> = texts.iter().filter(|text| may_hold(text)).collect();
+    let events = match with_uuids(scope.pack, &possible)? {
+        Some(events) => events,
+        None => matching(scope, question)?.iter().collect(),
+    };
     let audit_ids = values(scope, &events, &Field::path("auditID"), Zone::UTC)?;
     Ok(audit_ids.into_iter().zip(events.iter().map(|event| scope.id(*event))).collect())
+}
+
+/// Returns the events of a pack whose auditID is one of `texts`, where all its auditIDs are UUIDs;
+/// for a process that asks once.
+fn with_uuids(pack: &Pack, texts: &[&String]) -> Result<Option<Vec<usize>>, Damage> {
+    const PATH: &str = "auditID";
+    if !pack.expects_one_question() || !pack.whole()?.is_empty() || !pack.has_section(ROOT) {
+        return Ok(None);
+    }
+    let directory = pack.directory(ROOT)?;
+    let ([column], false) = (directory.at(PATH), pack.links(ROOT)?.literal_paths.contains(PATH))
+    else {
+        return Ok(None);
+    };
+    let wanted = texts.iter().filter_map(|text| parse_uuid(text.as_bytes())).collect();
+    pack.events_of_uuids(ROOT, *column, &wanted)
 }
 
 /// The auditIDs, stages and servers of events as they are read, counted.

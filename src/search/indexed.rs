@@ -289,14 +289,13 @@ impl Searcher {
         packs.sort_by_key(|number| (bound(number), *number));
         let early = !options.count_all && options.limit > 0;
         // A few packs often hold enough; where they do not, the others probably do not either.
-        let mut batch =
-            if early { rayon::current_num_threads().max(1) } else { packs.len().max(1) };
+        let threads = rayon::current_num_threads().max(1);
+        let mut batch = if early { threads } else { packs.len().max(1) };
         let mut found: Vec<Candidate> = Vec::new();
         let mut total = 0;
         let mut asked = 0;
         while let Some(left) = packs.get(asked..).filter(|left| !left.is_empty()) {
             let some = left.get(..batch).unwrap_or(left);
-            batch = batch.saturating_mul(2);
             let answers = self
                 .ask(some, question, |number, scope, bits| candidates_of(number, scope, &bits))?;
             asked += some.len();
@@ -316,6 +315,11 @@ impl Searcher {
                     break;
                 }
             }
+            // As many as will hold the rest if they are like those before, but no more than
+            // twice as many.
+            let rest = options.limit.saturating_sub(found.len()).saturating_mul(asked);
+            let likely = rest.div_ceil(found.len().max(1)).max(threads).next_multiple_of(threads);
+            batch = likely.min(batch.saturating_mul(2));
         }
         Ok((found, total))
     }
@@ -520,15 +524,19 @@ fn candidates_of(
     if bits.is_empty() {
         return Ok(Vec::new());
     }
+    let events: Vec<usize> = bits.iter().collect();
+    let candidate = |(event, time): (&usize, i64)| Candidate {
+        time,
+        pack: number as u32,
+        event: *event as u32,
+    };
+    if scope.pack.are_few(events.len()) {
+        let times = scope.pack.few_times(&events)?;
+        return Ok(events.iter().zip(times).map(candidate).collect());
+    }
     let times = scope.pack.times()?;
-    Ok(bits
-        .iter()
-        .map(|event| Candidate {
-            time: times.get(event).copied().unwrap_or(NO_TIME),
-            pack: number as u32,
-            event: event as u32,
-        })
-        .collect())
+    let time = |event: &usize| times.get(*event).copied().unwrap_or(NO_TIME);
+    Ok(events.iter().map(|event| candidate((event, time(event)))).collect())
 }
 
 impl OpenPack for Searcher {

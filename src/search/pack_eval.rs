@@ -460,6 +460,9 @@ impl Eval<'_, '_, '_> {
             }
             let directory = self.pack().directory(section)?;
             for column in directory.at(path) {
+                if !self.may_stand(section, *column, test)? {
+                    continue;
+                }
                 let accepted = self.accepted(path, section, *column, test)?;
                 add_accepted(self.pack(), section, *column, &accepted, bits)?;
             }
@@ -496,6 +499,9 @@ impl Eval<'_, '_, '_> {
                 }
                 let directory = self.pack().directory(section)?;
                 for column in directory.at(path) {
+                    if !self.may_stand(section, *column, test)? {
+                        continue;
+                    }
                     self.column_among(path, (section, *column), test, &events, &mut bits)?;
                 }
             }
@@ -531,6 +537,17 @@ impl Eval<'_, '_, '_> {
                 bits.set(*event);
             }
         })
+    }
+
+    /// Says whether the words of a value that passes can stand in a column.
+    fn may_stand(&self, section: SectionId, column: u32, test: &ValueTest) -> Result<bool> {
+        if test.keys.is_empty() {
+            return Ok(true);
+        }
+        match self.pack().word_spots()? {
+            Some(spots) => Ok(spots.in_column(section, column, &test.keys)?),
+            None => Ok(true),
+        }
     }
 
     /// Says of each different value of a column whether it passes; empty where none does.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::event::field::Field;
 use crate::event::field::Reading;
+use crate::event::json::decode;
 use crate::event::time::Timestamp;
 use crate::event::words::equals_folded;
 use crate::event::zone::Zone;
@@ -145,6 +146,19 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
         }
         for column in pack.directory(section)?.at(path) {
             columns += 1;
+            if pack.are_few(events.len()) {
+                let few = pack.few_values(section, *column, events)?;
+                let number = |(id, value): (&u32, &Vec<u8>)| {
+                    let text = decode(value, memchr::memchr(b'\\', value).is_some());
+                    (*id, found.codes.number(text.into_owned()))
+                };
+                let numbers: HashMap<u32, u32> = few.values.iter().map(number).collect();
+                for (at, id) in few.occurrences {
+                    let number = numbers.get(&id).copied().unwrap_or_default();
+                    found.put(at, columns, &mut from, number);
+                }
+                continue;
+            }
             let dict = pack.dict(section, *column)?;
             let mut numbers = Numbers::new(dict.len(), events.len());
             let dict = found.codes.dict(dict);
@@ -232,9 +246,17 @@ fn computed(
     zone: Zone,
 ) -> Result<Option<Columnar>> {
     let pack = scope.pack;
-    let times = pack.times()?;
-    let time =
-        |number: usize| times.get(number).copied().filter(|time| *time != NO_TIME).map(Timestamp);
+    let times = match field {
+        Field::Time | Field::Hour | Field::Weekday if pack.are_few(events.len()) => {
+            pack.few_times(events)?
+        }
+        Field::Time | Field::Hour | Field::Weekday => {
+            let all = pack.times()?;
+            events.iter().map(|event| all.get(*event).copied().unwrap_or(NO_TIME)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let times = times.into_iter().map(|time| (time != NO_TIME).then_some(Timestamp(time)));
     let one = |value: Option<String>| value.into_iter().collect::<Vec<_>>();
     let lists = match field {
         Field::Peer => {
@@ -246,15 +268,13 @@ fn computed(
             found.codes.keep_last();
             return Ok(Some(found));
         }
-        Field::Time => events.iter().map(|n| one(time(*n).map(Timestamp::to_rfc3339))).collect(),
-        Field::Hour => events
-            .iter()
-            .map(|n| one(time(*n).and_then(|t| zone.hour(t)).map(|hour| hour.to_string())))
+        Field::Time => times.map(|time| one(time.map(Timestamp::to_rfc3339))).collect(),
+        Field::Hour => times
+            .map(|time| one(time.and_then(|t| zone.hour(t)).map(|hour| hour.to_string())))
             .collect(),
-        Field::Weekday => events
-            .iter()
-            .map(|n| one(time(*n).and_then(|t| zone.weekday(t)).map(str::to_owned)))
-            .collect(),
+        Field::Weekday => {
+            times.map(|time| one(time.and_then(|t| zone.weekday(t)).map(str::to_owned))).collect()
+        }
         Field::Took => {
             let took = took(pack)?;
             events

@@ -9,6 +9,7 @@ use crate::index::pack::column::ColumnMeta;
 use crate::index::pack::column::Dict;
 use crate::index::pack::column::DictKind;
 use crate::index::pack::column::dict_text;
+use crate::index::pack::filter::WordSpots;
 use crate::index::pack::section::ENVELOPE;
 use crate::index::pack::section::N_SECTIONS;
 use crate::index::pack::section::SectionId;
@@ -33,11 +34,14 @@ pub fn events_with_words(pack: &Pack, test: &WordTest) -> Result<Bits, Damage> {
         RegexBuilder::new(&regex::escape(needle)).case_insensitive(true).unicode(false).build().ok()
     });
     let needle = needle.as_ref();
+    let spots = pack.word_spots()?;
     let (values, skeletons) = rayon::join(
-        || holding_values(pack, test, needle),
+        || holding_values(pack, test, needle, spots),
         || {
             let mut bits = Bits::none(pack.len());
-            for section in sections(pack) {
+            for section in sections(pack)
+                .filter(|section| spots.is_none_or(|spots| spots.in_keys(*section, &test.keys)))
+            {
                 keys_and_literals(pack, section, test, needle, &mut bits)?;
             }
             Ok::<Bits, Damage>(bits)
@@ -62,12 +66,20 @@ fn holding_values(
     pack: &Pack,
     test: &WordTest,
     needle: Option<&Regex>,
+    spots: Option<WordSpots<'_>>,
 ) -> Result<Vec<Holding>, Damage> {
     // Columns by the frame their dictionaries stand in, so that each is decompressed once.
     let mut columns: Vec<(u32, SectionId, u32)> = Vec::new();
     for section in sections(pack) {
+        let possible = spots.map(|spots| spots.columns(section, &test.keys)).transpose()?;
+        if possible.as_ref().is_some_and(Vec::is_empty) {
+            continue;
+        }
         let directory = pack.directory(section)?;
         let rows = (0_u32..).zip(&directory.rows);
+        let rows = rows.filter(|(column, _)| {
+            possible.as_ref().is_none_or(|possible| possible.binary_search(column).is_ok())
+        });
         columns.extend(rows.map(|(column, row)| (row.dict.0, section, column)));
     }
     columns.sort_unstable();

@@ -15,8 +15,8 @@ use crate::index::pack::build::META_LOG;
 use crate::index::pack::build::META_NODE;
 use crate::index::pack::filter::PathFact;
 use crate::index::pack::filter::WordFilter;
+use crate::index::pack::filter::WordKey;
 use crate::index::pack::filter::path_key;
-use crate::index::pack::filter::word_key;
 use crate::query::ast::GlobPart;
 use crate::query::ast::QueryAst;
 use crate::query::ast::Test;
@@ -52,8 +52,8 @@ pub struct ValueTest {
     pub accepts_false: bool,
     /// See [`CompiledTest::ascii_pattern`].
     pub pattern: Option<String>,
-    /// Words every passing value holds, hashed; what a pack lacks cannot pass.
-    keys: Vec<u64>,
+    /// Words every passing value holds; what a pack, or a column, lacks cannot pass.
+    pub keys: Vec<WordKey>,
     /// The field and the test as text: equal conditions have equal names.
     pub name: Option<Arc<str>>,
 }
@@ -63,8 +63,8 @@ pub struct ValueTest {
 pub struct WordTest {
     /// Judges one text.
     pub words: CompiledWords,
-    /// Hashes of the whole words; a pack that lacks one cannot match.
-    keys: Vec<u64>,
+    /// The whole words; a pack, or a column, that lacks one cannot match.
+    pub keys: Vec<WordKey>,
     /// A text of ASCII letters and digits, in lower case, that a matching text holds in whatever
     /// case; found fast, it says which texts are worth a judgement.
     pub needle: Option<String>,
@@ -79,7 +79,7 @@ impl WordTest {
             .words()
             .iter()
             .filter_map(|word| match word {
-                CompiledWord::Is(folded) => word_key(folded),
+                CompiledWord::Is(folded) => WordKey::of(folded),
                 CompiledWord::Like(_) => None,
             })
             .collect();
@@ -109,7 +109,7 @@ impl WordTest {
 
     /// Says whether a pack can hold the words.
     pub fn may_stand(&self, filter: &WordFilter<'_>) -> bool {
-        self.keys.iter().all(|key| filter.may_hold(*key))
+        self.keys.iter().all(|key| filter.may_hold(key.key))
     }
 }
 
@@ -326,7 +326,7 @@ impl ValueTest {
             .exact_folded()
             // Folding can move word boundaries outside ASCII.
             .filter(|text| text.is_ascii())
-            .map(|text| words(text).filter_map(word_key).collect())
+            .map(|text| words(text).filter_map(WordKey::of).collect())
             .unwrap_or_default();
         ValueTest {
             accepts_true: test.accepts("true"),
@@ -343,7 +343,7 @@ impl ValueTest {
         let fact = |fact| paths.iter().any(|path| filter.may_hold(path_key(path, fact)));
         (self.accepts_true && fact(PathFact::True))
             || (self.accepts_false && fact(PathFact::False))
-            || (self.keys.iter().all(|key| filter.may_hold(*key)) && fact(PathFact::Value))
+            || (self.keys.iter().all(|key| filter.may_hold(key.key)) && fact(PathFact::Value))
     }
 }
 

@@ -89,13 +89,13 @@ impl Dict {
 }
 
 /// Writes a time the way [`Dict::Time`] holds it.
-fn format_time(micros: i64) -> String {
+pub(super) fn format_time(micros: i64) -> String {
     DateTime::from_timestamp_micros(micros)
         .map(|time| time.to_rfc3339_opts(SecondsFormat::Micros, true))
         .unwrap_or_default()
 }
 
-fn write_uuid(out: &mut Vec<u8>, id: &[u8; 16]) {
+pub(super) fn write_uuid(out: &mut Vec<u8>, id: &[u8; 16]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     for (at, byte) in id.iter().enumerate() {
         if matches!(at, 4 | 6 | 8 | 10) {
@@ -148,7 +148,7 @@ fn parse_time(text: &[u8]) -> Option<i64> {
 }
 
 /// Length of the prefix before a UUID if `first` ends in one.
-fn uuid_prefix(first: &[u8]) -> Option<usize> {
+pub fn uuid_prefix(first: &[u8]) -> Option<usize> {
     let at = first.len().checked_sub(36)?;
     if at > 64 {
         return None;
@@ -353,7 +353,7 @@ pub fn write_ids(ids: &[u32], n_entries: usize, out: &mut Vec<u8>) {
     }
 }
 
-fn width_of(n_entries: usize) -> usize {
+pub(super) fn width_of(n_entries: usize) -> usize {
     if n_entries < 0x100 {
         1
     } else if n_entries < 0x1_0000 {

@@ -2,20 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::collections::HashSet;
 
-use crate::event::json::decode;
 use crate::event::time::Timestamp;
-use crate::event::words::fold;
-use crate::event::words::words;
 use crate::index::pack::build::PackBuilder;
 use crate::index::pack::column::ColumnMeta;
 use crate::index::pack::column::write_dict;
 use crate::index::pack::column::write_ids;
-use crate::index::pack::filter::PathFact;
-use crate::index::pack::filter::path_key;
-use crate::index::pack::filter::word_key;
 use crate::index::pack::filter::write_filter;
+use crate::index::pack::filter::write_spots;
+use crate::index::pack::filter_keys::FilterKeys;
 use crate::index::pack::frames::Frames;
 use crate::index::pack::frames::Writing;
 use crate::index::pack::frames::seal;
@@ -32,8 +27,6 @@ use crate::index::pack::section::ENVELOPE;
 use crate::index::pack::section::N_SECTIONS;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
-use crate::index::pack::shape::Known;
-use crate::index::pack::shape::ValueKind;
 use crate::index::pack::wire::FrameWriter;
 use crate::index::pack::wire::put;
 use crate::index::pack::wire::put_bytes;
@@ -107,7 +100,7 @@ impl PackBuilder {
     }
 
     /// Writes all frames that are made of events; what comes behind them is not set yet.
-    fn write_frames(&self, frames: &mut Frames<'_>) -> std::io::Result<Footer> {
+    fn write_frames(&self, frames: &mut Frames<'_>) -> std::io::Result<(Footer, Vec<ColumnRow>)> {
         let rows = self.write_columns(frames)?;
         let sections = self.write_sections(&rows, frames)?;
         let mut plain = Vec::new();
@@ -133,7 +126,7 @@ impl PackBuilder {
         plain.clear();
         write_identities(&self.identities, &mut plain);
         let identities = frames.add(&plain)?;
-        Ok(Footer {
+        let footer = Footer {
             n_events: self.len() as u32,
             event_bytes: self.event_bytes,
             sections,
@@ -146,12 +139,14 @@ impl PackBuilder {
             identities,
             pieces: NO_FRAME,
             derived: NO_FRAME,
+            spots: NO_FRAME,
             filter_offset: 0,
             filter_descriptor: 0,
             filter_fingerprints: 0,
             filter_sum: 0,
             frames: Vec::new(),
-        })
+        };
+        Ok((footer, rows))
     }
 
     fn write_whole(&self, plain: &mut Vec<u8>) {
@@ -169,14 +164,17 @@ impl PackBuilder {
         mut frames: Frames<'_>,
         pieces: Option<&[PieceRow]>,
     ) -> std::io::Result<PackBytes> {
-        let mut footer = self.write_frames(&mut frames)?;
+        let (mut footer, rows) = self.write_frames(&mut frames)?;
         if let Some(pieces) = pieces {
             let mut plain = Vec::new();
             write_pieces(pieces, &mut plain);
             footer.pieces = frames.add(&plain)?;
         }
+        let FilterKeys { mut keys, mut spot_keys, sections } = self.filter_keys(&rows);
+        let mut spots = Vec::new();
+        write_spots(&sections, &mut spot_keys, &mut spots);
+        footer.spots = frames.add_plain(&spots)?;
         footer.filter_offset = frames.out.len() as u64;
-        let mut keys = self.filter_keys();
         let (descriptor, fingerprints) = write_filter(&mut keys, &mut frames.out);
         let filter = frames.out.get(footer.filter_offset as usize..).unwrap_or_default();
         footer.filter_sum = xxhash_rust::xxh3::xxh3_64(filter);
@@ -352,42 +350,6 @@ impl PackBuilder {
             put_signed(out, time.map_or(0, |time| time.0));
         }
     }
-
-    /// Every word and every fact about a path of the pack, hashed.
-    fn filter_keys(&self) -> Vec<u64> {
-        let mut keys: Vec<u64> = Vec::new();
-        for column in &self.columns {
-            let uri = column.path == "requestURI" && column.kind == ValueKind::String;
-            for entry in &column.entries {
-                add_words(self.value(*entry), uri, &mut keys);
-            }
-        }
-        let mut seen: HashSet<&str> = HashSet::new();
-        for template in &self.templates {
-            let shape = &template.shape;
-            for key in shape.keys.iter().filter(|key| !seen.contains(key.as_str())) {
-                add_text(key, &mut keys);
-            }
-            seen.extend(shape.keys.iter().map(String::as_str));
-            for (path, known) in &shape.nodes {
-                let fact = match known {
-                    Known::Null => continue,
-                    Known::True => PathFact::True,
-                    Known::False => PathFact::False,
-                    Known::Value => PathFact::Value,
-                    Known::Structure => PathFact::Present,
-                };
-                keys.push(path_key(path, fact));
-                keys.push(path_key(path, PathFact::Present));
-                match known {
-                    Known::True => keys.extend(word_key("true")),
-                    Known::False => keys.extend(word_key("false")),
-                    _ => {}
-                }
-            }
-        }
-        keys
-    }
 }
 
 fn close(
@@ -442,45 +404,5 @@ fn write_identities(identities: &[u64], out: &mut Vec<u8>) {
     for id in short {
         put(out, id - before);
         before = id;
-    }
-}
-
-fn add_words(value: &[u8], uri: bool, keys: &mut Vec<u64>) {
-    if value.is_ascii() && memchr::memchr(b'\\', value).is_none() {
-        add_ascii(value, keys);
-    } else {
-        add_text(&decode(value, true), keys);
-    }
-    if uri {
-        let text = decode(value, true);
-        if let Some(decoded) = crate::query::value::decoded_query_part(&text) {
-            add_text(&decoded, keys);
-        }
-    }
-}
-
-fn add_text(text: &str, keys: &mut Vec<u64>) {
-    for word in words(text) {
-        keys.extend(word_key(&fold(word)));
-    }
-}
-
-fn add_ascii(text: &[u8], keys: &mut Vec<u64>) {
-    let mut folded = [0_u8; 64];
-    for word in text.split(|c| !c.is_ascii_alphanumeric()).filter(|word| word.len() > 4) {
-        match folded.get_mut(..word.len()) {
-            Some(space) => {
-                for (slot, c) in space.iter_mut().zip(word) {
-                    *slot = c.to_ascii_lowercase();
-                }
-                if let Ok(word) = std::str::from_utf8(space) {
-                    keys.extend(word_key(word));
-                }
-            }
-            None => {
-                let word = word.to_ascii_lowercase();
-                keys.extend(std::str::from_utf8(&word).ok().and_then(word_key));
-            }
-        }
     }
 }

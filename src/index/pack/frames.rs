@@ -40,6 +40,12 @@ impl<'w> Frames<'w> {
         Ok(self.table.len() as u32 - 1)
     }
 
+    /// Adds a frame that is stored as it is, so that it can be asked where it stands.
+    pub(super) fn add_plain(&mut self, plain: &[u8]) -> std::io::Result<u32> {
+        self.table.push(FrameRef::plain(&mut self.out, plain)?);
+        Ok(self.table.len() as u32 - 1)
+    }
+
     /// Adds a frame that only serves bodies, envelopes and putting lines together again.
     pub(super) fn add_cold(&mut self, plain: &[u8]) -> std::io::Result<u32> {
         // What is shorter than its row in the table is not worth leaving out.

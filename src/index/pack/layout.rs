@@ -77,6 +77,8 @@ pub struct Footer {
     pub frames: Vec<FrameRef>,
     /// What was derived from the pack; packs of before have none.
     pub derived: u32,
+    /// In which column a word can stand; packs of before have none.
+    pub spots: u32,
 }
 
 impl Footer {
@@ -113,8 +115,9 @@ impl Footer {
             frame.put(out);
         }
         put(out, u64::from(self.derived.wrapping_add(1)));
-        if self.pieces != NO_FRAME {
+        if self.pieces != NO_FRAME || self.spots != NO_FRAME {
             put(out, u64::from(self.pieces));
+            put(out, u64::from(self.spots.wrapping_add(1)));
         }
     }
 
@@ -150,6 +153,7 @@ impl Footer {
         let derived =
             if cursor.is_done() { NO_FRAME } else { number(&mut cursor)?.wrapping_sub(1) };
         let pieces = if cursor.is_done() { NO_FRAME } else { number(&mut cursor)? };
+        let spots = if cursor.is_done() { NO_FRAME } else { number(&mut cursor)?.wrapping_sub(1) };
         Ok(Footer {
             n_events,
             event_bytes,
@@ -168,6 +172,7 @@ impl Footer {
             filter_sum: u64::from_le_bytes(sum),
             frames,
             derived,
+            spots,
         })
     }
 }

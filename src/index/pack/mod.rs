@@ -3,13 +3,15 @@
 //! In come events, out comes one run of bytes that answers questions about them and gives every
 //! one back byte for byte.  An event is cut into parts ([`section`]); each part is a skeleton with
 //! its values taken out ([`shape`]); the values of one path in all events of the pack are a column
-//! ([`column`]).  A filter ([`filter`]) says which words a pack can hold.  Nothing here knows of
-//! other packs, of files, or of the whole question.
+//! ([`column`]).  Filters ([`filter`]) say which words a pack can hold and in which
+//! columns.  Nothing here knows of other packs, of files, or of the whole question.
 
 pub mod build;
 pub mod column;
 pub mod derived;
+mod few;
 pub mod filter;
+mod filter_keys;
 pub mod finish;
 mod frames;
 pub mod layout;

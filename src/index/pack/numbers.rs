@@ -145,9 +145,44 @@ pub fn packed(numbers: impl ExactSizeIterator<Item = u32>, most: u32) -> Numbers
     }
 }
 
+/// Reads `n` numbers of at most `most` that stand as bytes, or as two or four planes of bytes, the
+/// lowest first; `None` where there are more or fewer bytes, or a number is larger.
+pub fn from_planes(bytes: &[u8], n: usize, most: u32) -> Option<Numbers> {
+    let (numbers, largest) = if bytes.len() == n {
+        let largest = bytes.iter().copied().max().map_or(0, u32::from);
+        (Numbers::Bytes(bytes.to_vec()), largest)
+    } else if bytes.len() == n * 2 {
+        let (low, high) = bytes.split_at(n);
+        let both = low.iter().zip(high).map(|(low, high)| u16::from_le_bytes([*low, *high]));
+        let all: Vec<u16> = both.collect();
+        let largest = all.iter().copied().max().map_or(0, u32::from);
+        (Numbers::Shorts(all), largest)
+    } else if bytes.len() == n * 4 {
+        let plane = |k: usize, at: usize| bytes.get(k * n + at).copied().unwrap_or_default();
+        let all: Vec<u32> =
+            (0..n).map(|at| u32::from_le_bytes([0, 1, 2, 3].map(|k| plane(k, at)))).collect();
+        let largest = all.iter().copied().max().unwrap_or_default();
+        (Numbers::Words(all), largest)
+    } else {
+        return None;
+    };
+    (largest <= most).then_some(numbers)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn planes_are_put_together() {
+        assert_eq!(from_planes(&[7, 9], 2, 9), Some(Numbers::Bytes(vec![7, 9])));
+        assert_eq!(from_planes(&[7, 9, 1, 0], 2, 263), Some(Numbers::Shorts(vec![263, 9])));
+        let words = from_planes(&[7, 9, 0, 0, 1, 0, 0, 0], 2, 70_000);
+        assert_eq!(words, Some(Numbers::Words(vec![65_543, 9])));
+        assert_eq!(from_planes(&[7, 9], 2, 8), None, "too large");
+        assert_eq!(from_planes(&[7, 9, 1], 2, 900), None, "a byte too many");
+        assert_eq!(from_planes(&[], 0, 3), Some(Numbers::Bytes(vec![])));
+    }
 
     #[test]
     fn every_width_says_the_same() {

@@ -19,6 +19,7 @@ use crate::index::pack::column::DictKind;
 use crate::index::pack::column::read_dict;
 use crate::index::pack::column::read_ids;
 use crate::index::pack::filter::WordFilter;
+use crate::index::pack::filter::WordSpots;
 use crate::index::pack::finish::template_width;
 use crate::index::pack::layout::ColumnRow;
 use crate::index::pack::layout::Footer;
@@ -35,7 +36,7 @@ use crate::index::pack::left_out::UNREADABLE;
 use crate::index::pack::left_out::read_pieces;
 use crate::index::pack::made::Made;
 use crate::index::pack::numbers::Numbers;
-use crate::index::pack::numbers::packed;
+use crate::index::pack::numbers::from_planes;
 use crate::index::pack::place_list::Places;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
@@ -46,6 +47,7 @@ use crate::index::pack::shape::ValueKind;
 use crate::index::pack::wire::Cursor;
 use crate::index::pack::wire::Damage;
 use crate::index::pack::wire::Frame;
+use crate::index::pack::wire::FrameBytes;
 use crate::index::pack::wire::FrameRef;
 use crate::index::pack::wire::Short;
 use crate::index::pack::wire::read_frame;
@@ -54,6 +56,9 @@ use crate::index::pack::wire::read_frame;
 const KEPT_MAX: usize = 128;
 /// Where the values of an event stand in a column is noted for one event in so many.
 const MARK_EVERY: usize = 16;
+
+/// Where most events have their time.
+pub(super) const TIME_PATH: &str = "requestReceivedTimestamp";
 
 /// Stands for "this event has no time".
 pub const NO_TIME: i64 = i64::MIN;
@@ -105,7 +110,7 @@ impl Links {
     }
 
     /// Returns how often each template (by number plus one) holds a column.
-    fn counts(&self, column: u32) -> Result<Vec<u32>> {
+    pub(super) fn counts(&self, column: u32) -> Result<Vec<u32>> {
         let holders = self.holders.get(column as usize).ok_or(Short)?;
         let mut counts = vec![0; self.n_templates + 1];
         for (template, count) in holders {
@@ -201,6 +206,8 @@ struct Cache {
     raw_of: Option<Arc<Vec<u32>>>,
     raws: Option<Arc<Vec<Vec<u8>>>>,
     filter_checked: bool,
+    /// Frames that stand uncompressed in the pack and are what was written.
+    sums_checked: HashSet<u32>,
     marks: HashMap<(u8, u32), Arc<Vec<u32>>>,
     plain_addresses: Option<bool>,
     kept: HashMap<Arc<str>, Arc<dyn std::any::Any + Send + Sync>>,
@@ -351,6 +358,11 @@ impl Pack {
         self
     }
 
+    /// Says whether no second question is expected.
+    pub fn expects_one_question(&self) -> bool {
+        self.once
+    }
+
     /// Lets go of what was decoded for a question that was the only one.
     pub fn end_question(&self) {
         if self.once {
@@ -439,7 +451,12 @@ impl Pack {
 
     /// Lets go of everything decoded.
     pub fn forget(&self) {
-        *self.lock() = Cache::default();
+        let mut cache = self.lock();
+        // Mapped bytes that were found whole stay so.
+        let (filter_checked, sums_checked) =
+            (cache.filter_checked, std::mem::take(&mut cache.sums_checked));
+        *cache = Cache { filter_checked, sums_checked, ..Cache::default() };
+        drop(cache);
         CACHED_BYTES.fetch_sub(self.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 
@@ -519,6 +536,26 @@ impl Pack {
         )
     }
 
+    /// Returns a frame where it stands if it is not compressed, else as [`Self::shared_frame`].
+    pub(super) fn frame_bytes(&self, number: u32) -> Result<FrameBytes<'_>> {
+        let frame = self.footer.frames.get(number as usize).ok_or(Short)?;
+        if frame.stored != frame.plain {
+            return self.shared_frame(number).map(FrameBytes::Decoded);
+        }
+        let damage = |what| Damage { offset: frame.offset, what };
+        let start = usize::try_from(frame.offset).unwrap_or(usize::MAX);
+        let bytes = self.bytes().get(start..start.saturating_add(frame.stored as usize));
+        let bytes = bytes.ok_or_else(|| damage("the file ends inside a frame"))?;
+        if self.lock().sums_checked.contains(&number) {
+            return Ok(FrameBytes::Stored(bytes));
+        }
+        if xxhash_rust::xxh3::xxh3_64(bytes) != frame.sum {
+            return Err(damage("checksum mismatch"));
+        }
+        self.lock().sums_checked.insert(number);
+        Ok(FrameBytes::Stored(bytes))
+    }
+
     /// Returns the filter, after checking its sum once.
     ///
     /// # Errors
@@ -541,6 +578,20 @@ impl Pack {
         Ok(WordFilter::new(descriptor, fingerprints))
     }
 
+    /// Returns in which column a word can stand; `None` for packs from before that was noted.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn word_spots(&self) -> Result<Option<WordSpots<'_>>> {
+        if self.footer.spots == NO_FRAME {
+            return Ok(None);
+        }
+        let FrameBytes::Stored(bytes) = self.frame_bytes(self.footer.spots)? else {
+            return Err(Damage { offset: 0, what: "what says where words stand is compressed" });
+        };
+        Ok(Some(WordSpots::new(bytes)?))
+    }
+
     /// Returns, for each event, the number plus one of its template in `section`; 0 for absent.
     ///
     /// # Errors
@@ -558,18 +609,7 @@ impl Pack {
                 if bytes.len() != n * template_width(frames.n_templates) {
                     return Err(Short.into());
                 }
-                let mut largest = 0;
-                let id = |at: usize| {
-                    let planes = bytes.iter().skip(at).step_by(n.max(1)).enumerate();
-                    let id =
-                        planes.fold(0, |id, (plane, byte)| id | u32::from(*byte) << (8 * plane));
-                    largest = largest.max(id);
-                    id
-                };
-                let ids = packed((0..n).map(id), frames.n_templates);
-                if largest > frames.n_templates {
-                    return Err(Short.into());
-                }
+                let ids = from_planes(&bytes, n, frames.n_templates).ok_or(Short)?;
                 let size = ids.memory();
                 Ok((ids, size))
             },
@@ -910,7 +950,7 @@ impl Pack {
         let mut times = vec![NO_TIME; self.len()];
         let root = crate::index::pack::section::ROOT;
         let directory = self.directory(root)?;
-        for column in directory.at("requestReceivedTimestamp") {
+        for column in directory.at(TIME_PATH) {
             let is_string = directory
                 .rows
                 .get(*column as usize)
@@ -935,17 +975,28 @@ impl Pack {
                 }
             })?;
         }
-        if self.footer.odd_times != NO_FRAME {
-            let bytes = self.frame(self.footer.odd_times)?;
-            let mut cursor = Cursor::new(&bytes);
-            for _ in 0..cursor.get_len(self.len())? {
+        for (event, time) in self.odd_times()? {
+            *times.get_mut(event).ok_or(Short)? = time;
+        }
+        Ok(times)
+    }
+
+    /// Returns the events whose time is not that at [`TIME_PATH`], and their times.
+    pub(super) fn odd_times(&self) -> Result<Vec<(usize, i64)>> {
+        if self.footer.odd_times == NO_FRAME {
+            return Ok(Vec::new());
+        }
+        let bytes = self.frame(self.footer.odd_times)?;
+        let mut cursor = Cursor::new(&bytes);
+        let n = cursor.get_len(self.len())?;
+        (0..n)
+            .map(|_| {
                 let event = number(&mut cursor)? as usize;
                 let some = cursor.get()? == 1;
                 let time = cursor.get_signed()?;
-                *times.get_mut(event).ok_or(Short)? = if some { time } else { NO_TIME };
-            }
-        }
-        Ok(times)
+                Ok((event, if some { time } else { NO_TIME }))
+            })
+            .collect()
     }
 
     /// Calls `each` with every occurrence of a column: the event and the number of the value.
@@ -1097,7 +1148,7 @@ impl Pack {
     }
 
     /// Says whether every event that has the section has exactly one value of a column.
-    fn one_each(&self, section: SectionId, column: u32) -> Result<bool> {
+    pub(super) fn one_each(&self, section: SectionId, column: u32) -> Result<bool> {
         let links = self.links(section)?;
         links.one_each(column)
     }

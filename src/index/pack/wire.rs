@@ -1,6 +1,8 @@
 //! How numbers and frames of a pack stand in bytes.
 
 use std::cell::RefCell;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -106,6 +108,11 @@ impl<'b> Cursor<'b> {
         self.take(len)
     }
 
+    /// Returns how many bytes were read.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
     /// Says whether everything was read.
     pub fn is_done(&self) -> bool {
         self.at >= self.bytes.len()
@@ -136,6 +143,18 @@ impl FrameRef {
         Ok(FrameRef { offset: offset as u64, stored: 0, plain: len, sum: xxh3_64(plain) })
     }
 
+    /// Appends a frame that is not compressed.
+    ///
+    /// # Errors
+    /// When the frame is 4 GiB or more.
+    pub fn plain(out: &mut Vec<u8>, plain: &[u8]) -> std::io::Result<FrameRef> {
+        let too_long = |_| std::io::Error::other("a frame of 4 GiB or more");
+        let len = u32::try_from(plain.len()).map_err(too_long)?;
+        let offset = out.len() as u64;
+        out.extend_from_slice(plain);
+        Ok(FrameRef { offset, stored: len, plain: len, sum: xxh3_64(plain) })
+    }
+
     /// Says whether the frame is not stored.
     pub fn is_left_out(&self) -> bool {
         self.stored == 0 && self.plain > 0
@@ -164,6 +183,26 @@ impl FrameRef {
         let plain = u32::try_from(cursor.get()?).map_err(|_| Short)?;
         let sum = u64::from_le_bytes(cursor.take(8)?.try_into().map_err(|_| Short)?);
         Ok(FrameRef { offset, stored, plain, sum })
+    }
+}
+
+/// The bytes of a frame, where they stand or decompressed.
+#[derive(Debug)]
+pub enum FrameBytes<'p> {
+    /// In the mapped pack.
+    Stored(&'p [u8]),
+    /// In memory.
+    Decoded(Arc<Frame>),
+}
+
+impl Deref for FrameBytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            FrameBytes::Stored(bytes) => bytes,
+            FrameBytes::Decoded(bytes) => bytes,
+        }
     }
 }
 
