@@ -39,7 +39,6 @@ use crate::intake::parse::parse_json;
 use crate::query::matcher::Matcher;
 use crate::query::matcher::field_values;
 use crate::search::bits::Bits;
-use crate::search::codes::value_text;
 use crate::search::evidence::EventId;
 use crate::search::pack_words::events_with_words;
 use crate::search::pattern_sets::PatternSets;
@@ -306,8 +305,19 @@ pub fn sections_of(path: &str) -> impl Iterator<Item = SectionId> + '_ {
 /// So few events are judged by their text rather than searched for among all values.
 const FEW: u64 = 24;
 
-/// Where less than one in so many events is asked about, others are not looked at.
-const SPARSE: u64 = 32;
+/// Of a question with fewer events in question than one in so many only their values are looked at.
+const AMONG: u64 = 8;
+/// The same for a question that comes alone: what it finds of all is kept for others.
+const AMONG_ALONE: u64 = 32;
+
+/// Puts one value to a test.
+fn passes(dict: &Dict, id: u32, test: &ValueTest) -> bool {
+    let value = dict.get(id);
+    match std::str::from_utf8(&value) {
+        Ok(text) if memchr::memchr(b'\\', &value).is_none() => test.test.accepts(text),
+        _ => test.test.accepts(&crate::event::json::decode(&value, true)),
+    }
+}
 
 struct Eval<'p, 'b, 's> {
     scope: PackScope<'p>,
@@ -352,13 +362,8 @@ impl Eval<'_, '_, '_> {
                 bits.and_not(&inner);
                 bits
             }
-            Node::Leaf { paths, test } if self.is_sparse(mask, test) => {
-                let events: Vec<usize> = mask.iter().collect();
-                let mut bits = Bits::none(n);
-                for path in paths {
-                    self.leaf_in(path, test, &events, &mut bits)?;
-                }
-                bits
+            Node::Leaf { paths, test } if self.is_among(mask, test) => {
+                self.among(paths, test, mask)?
             }
             Node::Leaf { paths, test } => self.once(test.name.as_ref(), |own| {
                 let mut bits = Bits::none(n);
@@ -378,7 +383,10 @@ impl Eval<'_, '_, '_> {
                 })?
             }
             Node::FirstOf { paths, test, namespace } => {
-                self.once(test.name.as_ref(), |own| own.first_of(paths, test, *namespace))?
+                // What comes alone is kept for others, who ask about other events.
+                let alone = self.batch.sets.is_none();
+                let open = if alone { Bits::all(n) } else { mask.clone() };
+                self.once(test.name.as_ref(), |own| own.first_of(paths, test, *namespace, open))?
             }
             Node::Peer(test) => self.once(test.name.as_ref(), |own| own.peer(test))?,
             Node::Computed(field, test) => self.computed(field, test, mask)?,
@@ -389,8 +397,13 @@ impl Eval<'_, '_, '_> {
             Node::Flag(test) => self.flag(test)?,
             Node::Words(_, matcher) if mask.count() <= FEW => self.judged(mask.clone(), matcher)?,
             Node::Words(test, _) => events_with_words(self.scope.pack, test)?,
-            Node::AnyWords(_, matcher) if mask.count() <= FEW => {
-                self.judged(mask.clone(), matcher)?
+            Node::AnyWords(tests, matcher) if mask.count() <= FEW => {
+                let filter = self.pack().filter()?;
+                if tests.iter().any(|test| test.may_stand(&filter)) {
+                    self.judged(mask.clone(), matcher)?
+                } else {
+                    Bits::none(n)
+                }
             }
             Node::AnyWords(tests, _) => {
                 let mut any = Bits::none(n);
@@ -401,9 +414,13 @@ impl Eval<'_, '_, '_> {
                 any
             }
             Node::Shared(number, inner) => {
+                let own = self.batch.sets.is_some_and(|sets| sets.is_asked_once(*number));
                 let number = *number as usize;
                 if let Some(Some(bits)) = self.batch.answered.get(number) {
                     return Ok(bits.clone());
+                }
+                if own && mask.count() * AMONG < self.pack().len() as u64 {
+                    return self.node(inner, mask);
                 }
                 let bits = self.node(inner, &Bits::all(n))?;
                 let answered = &mut self.batch.answered;
@@ -439,52 +456,6 @@ impl Eval<'_, '_, '_> {
         Ok(bits)
     }
 
-    /// Says whether a condition is asked of few events and was not answered for all before.
-    fn is_sparse(&self, mask: &Bits, test: &ValueTest) -> bool {
-        let few = mask.count() * SPARSE < self.pack().len() as u64;
-        let known = |name: &Arc<str>| self.pack().kept::<Bits>(name).is_some();
-        few && self.batch.sets.is_none() && !test.name.as_ref().is_some_and(known)
-    }
-
-    /// Adds those of some events (ascending) that have a passing value at a path.
-    fn leaf_in(
-        &self,
-        path: &str,
-        test: &ValueTest,
-        events: &[usize],
-        bits: &mut Bits,
-    ) -> Result<()> {
-        for section in sections_of(path) {
-            if !self.pack().has_section(section) {
-                continue;
-            }
-            for column in self.pack().directory(section)?.at(path) {
-                let dict = self.pack().dict(section, *column)?;
-                let passes = |id: u32| {
-                    let value = dict.get(id);
-                    match std::str::from_utf8(&value) {
-                        Ok(text) if memchr::memchr(b'\\', &value).is_none() => {
-                            test.test.accepts(text)
-                        }
-                        _ => test.test.accepts(&value_text(&dict, id)),
-                    }
-                };
-                // Few events have few of the values.
-                let mut verdicts: Vec<Option<bool>> = vec![None; dict.len()];
-                self.pack().occurrences_in(section, *column, events, |at, id| {
-                    let Some(verdict) = verdicts.get_mut(id as usize) else { return };
-                    if *verdict.get_or_insert_with(|| passes(id)) {
-                        bits.set(events.get(at).copied().unwrap_or(usize::MAX));
-                    }
-                })?;
-            }
-        }
-        if test.accepts_true || test.accepts_false {
-            self.literals(path, |known| accepts_literal(test, known), bits)?;
-        }
-        Ok(())
-    }
-
     /// Adds the events that have a passing value at a path.
     fn leaf(&mut self, path: &str, test: &ValueTest, bits: &mut Bits) -> Result<()> {
         for section in sections_of(path) {
@@ -500,10 +471,76 @@ impl Eval<'_, '_, '_> {
                 add_accepted(self.pack(), section, *column, &accepted, bits)?;
             }
         }
+        self.leaf_literals(path, test, bits)
+    }
+
+    fn leaf_literals(&self, path: &str, test: &ValueTest, bits: &mut Bits) -> Result<()> {
         if test.accepts_true || test.accepts_false {
             self.literals(path, |known| accepts_literal(test, known), bits)?;
         }
         Ok(())
+    }
+
+    /// Says whether so few events are asked about that their own values are looked at; what a
+    /// question that comes alone found for all before, is known.
+    fn is_among(&self, mask: &Bits, test: &ValueTest) -> bool {
+        let n = self.pack().len() as u64;
+        if self.batch.sets.is_some() {
+            return mask.count() * AMONG < n;
+        }
+        let known = |name: &Arc<str>| self.pack().kept::<Bits>(name).is_some();
+        mask.count() * AMONG_ALONE < n && !test.name.as_ref().is_some_and(known)
+    }
+
+    /// Returns the events of `mask` that have a passing value at one of the paths.
+    fn among(&mut self, paths: &[String], test: &ValueTest, mask: &Bits) -> Result<Bits> {
+        let mut bits = Bits::none(self.pack().len());
+        let events: Vec<usize> = mask.iter().collect();
+        for path in paths {
+            for section in sections_of(path) {
+                if !self.pack().has_section(section) {
+                    continue;
+                }
+                let directory = self.pack().directory(section)?;
+                for column in directory.at(path) {
+                    if !self.may_stand(section, *column, test)? {
+                        continue;
+                    }
+                    self.column_among(path, (section, *column), test, &events, &mut bits)?;
+                }
+            }
+            self.leaf_literals(path, test, &mut bits)?;
+        }
+        Ok(bits)
+    }
+
+    fn column_among(
+        &mut self,
+        path: &str,
+        (section, column): (SectionId, u32),
+        test: &ValueTest,
+        events: &[usize],
+        bits: &mut Bits,
+    ) -> Result<()> {
+        let dict = self.scope.pack.dict(section, column)?;
+        // A value is put to the test once, at most; where none of few passes, no number is read.
+        let all_known =
+            dict.len() <= events.len() || self.batch.suspects.contains_key(&(section.0, column));
+        let accepted = if all_known { self.accepted(path, section, column, test)? } else { vec![] };
+        if all_known && !accepted.contains(&true) {
+            return Ok(());
+        }
+        let mut known: HashMap<u32, bool> = HashMap::new();
+        self.pack().occurrences_in(section, column, events, |place, id| {
+            let passes = if all_known {
+                accepted.get(id as usize).copied().unwrap_or_default()
+            } else {
+                *known.entry(id).or_insert_with(|| passes(&dict, id, test))
+            };
+            if let (true, Some(event)) = (passes, events.get(place)) {
+                bits.set(*event);
+            }
+        })
     }
 
     /// Says whether the words of a value that passes can stand in a column.
@@ -534,13 +571,7 @@ impl Eval<'_, '_, '_> {
                 return Ok(accepted);
             }
         }
-        let passes = |id: u32| {
-            let value = dict.get(id);
-            match std::str::from_utf8(&value) {
-                Ok(text) if memchr::memchr(b'\\', &value).is_none() => test.test.accepts(text),
-                _ => test.test.accepts(&crate::event::json::decode(&value, true)),
-            }
-        };
+        let passes = |id: u32| passes(&dict, id, test);
         let of_set = self.batch.sets.zip(test.pattern.as_deref());
         let Some((set, number)) = of_set.and_then(|(sets, pattern)| sets.find(path, pattern))
         else {
@@ -610,16 +641,26 @@ impl Eval<'_, '_, '_> {
         Ok(())
     }
 
-    /// Events whose first path with any leaf has a passing value.
-    fn first_of(&mut self, paths: &[String], test: &ValueTest, namespace: bool) -> Result<Bits> {
+    /// Those of the `open` events whose first path with any leaf has a passing value.
+    fn first_of(
+        &mut self,
+        paths: &[String],
+        test: &ValueTest,
+        namespace: bool,
+        mut open: Bits,
+    ) -> Result<Bits> {
         let n = self.pack().len();
-        let (mut bits, mut open) = (Bits::none(n), Bits::all(n));
+        let mut bits = Bits::none(n);
         for (at, path) in paths.iter().enumerate() {
             if at == 1 && namespace {
                 open.and(&self.namespace_objects()?);
             }
             let mut found = Bits::none(n);
-            self.leaf(path, test, &mut found)?;
+            if self.is_among(&open, test) {
+                found = self.among(std::slice::from_ref(path), test, &open)?;
+            } else {
+                self.leaf(path, test, &mut found)?;
+            }
             found.and(&open);
             bits.or(&found);
             if at + 1 < paths.len() {
