@@ -57,49 +57,7 @@ const PUBLIC: [&str; 2] =
 
 /// Rules of the same form, which make them sixteen: no more public ones stand there that are Sigma
 /// and for this log source.
-const FURTHER: &str = r#"
-title: Service Account Created
-name: bench-serviceaccount-created
-level: low
-logsource:
-    product: kubernetes
-    service: audit
-detection:
-    selection:
-        verb: create
-        objectRef.resource: serviceaccounts
-    condition: selection
----
-title: Events Deleted
-name: bench-events-deleted
-level: medium
-logsource:
-    product: kubernetes
-    service: audit
-detection:
-    selection:
-        verb:
-            - delete
-            - deletecollection
-        objectRef.resource: events
-    condition: selection
----
-title: Secret Modified Or Deleted
-name: bench-secret-modified
-level: medium
-logsource:
-    product: kubernetes
-    service: audit
-detection:
-    selection:
-        objectRef.resource: secrets
-        verb:
-            - create
-            - delete
-            - patch
-            - update
-    condition: selection
-"#;
+const FURTHER: &str = include_str!("peers/further.yml");
 
 fn main() {
     let args = Args::take();

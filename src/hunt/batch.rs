@@ -153,17 +153,14 @@ pub fn hunt(
     let mut asked = ask_all(&mut run, &selection)?;
     report.n_asked = selection.n_reported();
     novelty::run(&mut run, &mut selection, &mut asked, &mut report)?;
-    for (chosen, answer) in selection.rules.iter().zip(&asked) {
-        if !chosen.reported {
-            continue;
-        }
-        match rule_finding(&mut run, &chosen.card, answer)? {
-            Some(finding) => report.findings.push(finding),
-            None => report.n_nothing += 1,
-        }
-    }
+    rule_findings(&mut run, &selection, &asked, &mut report)?;
     progress("correlating");
     correlations::run(&mut run, &selection, &asked, &mut report)?;
+    // What is left to do asks for totals, and about other events.
+    for answer in &mut asked {
+        *answer = std::rc::Rc::new(Asked { hits: answer.hits.clone(), calls: Vec::new() });
+    }
+    run.facts = Facts::default();
     if rules.analyses {
         progress("analysing credentials, gaps and novelties");
         analyses(&mut run, &mut report)?;
@@ -258,19 +255,33 @@ fn ask(
     Ok(())
 }
 
-fn rule_finding(
+/// Reports what rules found by themselves.
+fn rule_findings(
     run: &mut Run<'_>,
-    card: &Card,
-    answer: &Asked,
-) -> Result<Option<Finding>, SearchError> {
-    let (kept, suppressed) = run.allowed.split(card, &answer.calls);
-    if kept.is_empty() {
+    selection: &selection::Selection<'_>,
+    asked: &[std::rc::Rc<Asked>],
+    report: &mut HuntReport,
+) -> Result<(), SearchError> {
+    let mut found = Vec::new();
+    for (chosen, answer) in selection.rules.iter().zip(asked).filter(|(c, _)| c.reported) {
+        let (kept, suppressed) = run.allowed.split(&chosen.card, &answer.calls);
         // Where everything was allowed it is counted with the allow list, no finding.
-        return Ok(None);
+        if kept.is_empty() {
+            report.n_nothing += 1;
+        } else {
+            found.push((&chosen.card, answer, kept, suppressed));
+        }
     }
-    let mut finding = finding(run, card, &kept, suppressed)?;
-    finding.notes.extend(answer.hits.notes.iter().cloned());
-    Ok(Some(finding))
+    // What all of them show is read in one pass over the packs.
+    let shown = found.iter().flat_map(|(_, _, kept, _)| kept.iter().take(run.options.events));
+    let shown: Vec<EventId> = shown.map(|call| call.event).collect();
+    run.facts.load(run.evidence, &shown)?;
+    for (card, answer, kept, suppressed) in found {
+        let mut finding = finding(run, card, &kept, suppressed)?;
+        finding.notes.extend(answer.hits.notes.iter().cloned());
+        report.findings.push(finding);
+    }
+    Ok(())
 }
 
 /// Lays out the requests of a finding.
@@ -330,11 +341,16 @@ fn group_finding(
     let mut calls: Vec<Call> = groups.iter().flat_map(|(_, calls)| calls.iter().copied()).collect();
     calls.sort_by_key(|call| (call.time, call.place, call.event));
     calls.dedup_by_key(|call| call.event);
+    let mut left = run.options.events;
+    let mut shown: Vec<EventId> = calls.iter().take(left).map(|call| call.event).collect();
+    for (_, calls) in &groups {
+        shown.extend(calls.iter().take(left).map(|call| call.event));
+        left -= calls.len().min(left);
+    }
+    run.facts.load(run.evidence, &shown)?;
     let mut out = finding(run, card, &calls, suppressed)?;
     let mut left = run.options.events;
     for (mut group, calls) in groups {
-        let shown = calls.iter().take(left).map(|call| call.event);
-        run.facts.load(run.evidence, &shown.collect::<Vec<EventId>>())?;
         group.count = calls.iter().filter(|call| !call.is_page).count() as u64;
         group.requests = calls
             .iter()

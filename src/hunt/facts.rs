@@ -131,6 +131,8 @@ pub struct Table {
 enum Part {
     /// And the largest place.
     Few(HashMap<u32, u32>, usize),
+    /// Below 65,536.
+    Shorts(Vec<u16>),
     All(Vec<u32>),
 }
 
@@ -143,39 +145,51 @@ impl Default for Part {
 impl Part {
     fn get(&self, at: usize) -> u32 {
         let found = match self {
-            Part::Few(few, _) => few.get(&(at as u32)),
-            Part::All(all) => all.get(at),
+            Part::Few(few, _) => few.get(&(at as u32)).copied(),
+            Part::Shorts(all) => all.get(at).copied().map(u32::from),
+            Part::All(all) => all.get(at).copied(),
         };
-        found.copied().unwrap_or(0)
+        found.unwrap_or(0)
     }
 
     fn put(&mut self, at: usize, number: u32) {
-        let all = match self {
+        match self {
             Part::Few(few, last) => {
                 few.insert(at as u32, number);
                 *last = at.max(*last);
-                // An entry of a map takes about four times what a number takes in a list.
-                if few.len() < 64 || few.len() * 4 < *last {
-                    return;
+                // An entry of a map takes about eight times what a number takes in a list.
+                if few.len() >= 64 && few.len() * 8 >= *last {
+                    self.list();
                 }
-                let mut all = vec![0; *last + 1];
-                for (at, number) in few {
-                    if let Some(slot) = all.get_mut(*at as usize) {
-                        *slot = *number;
-                    }
-                }
-                *self = Part::All(all);
-                return;
             }
-            Part::All(all) => all,
-        };
-        if all.len() <= at {
-            all.reserve_exact(at + 1 - all.len() + all.len() / 8);
-            all.resize(at + 1, 0);
+            Part::Shorts(all) => match u16::try_from(number) {
+                Ok(number) => set(all, at, number),
+                Err(_) => {
+                    let wide = all.iter().map(|number| u32::from(*number));
+                    *self = Part::All(wide.collect());
+                    self.put(at, number);
+                }
+            },
+            Part::All(all) => set(all, at, number),
         }
-        if let Some(slot) = all.get_mut(at) {
-            *slot = number;
-        }
+    }
+
+    /// Makes a list of the map.
+    fn list(&mut self) {
+        let Part::Few(few, last) = self else { return };
+        let mut part = Part::Shorts(vec![0; *last + 1]);
+        few.iter().for_each(|(at, number)| part.put(*at as usize, *number));
+        *self = part;
+    }
+}
+
+fn set<T: Copy + Default>(all: &mut Vec<T>, at: usize, number: T) {
+    if all.len() <= at {
+        all.reserve_exact(at + 1 - all.len() + all.len() / 8);
+        all.resize(at + 1, T::default());
+    }
+    if let Some(slot) = all.get_mut(at) {
+        *slot = number;
     }
 }
 
@@ -348,7 +362,7 @@ mod tests {
                 .map(EventId)
                 .collect();
             let mut table = Table::default();
-            for turn in [1, 2] {
+            for turn in [1, 2, 70_000] {
                 (turn..).zip(&ids).for_each(|(number, id)| table.put(*id, number));
                 for (number, id) in (turn..).zip(&ids) {
                     assert_eq!(table.get(*id), number);

@@ -358,7 +358,8 @@ impl Searcher {
                 place,
             })
         };
-        let mut hits: Vec<Hit> = bits.iter().filter_map(hit).collect();
+        let mut hits: Vec<Hit> = Vec::with_capacity(bits.count() as usize);
+        hits.extend(bits.iter().filter_map(hit));
         let total = hits.len() as u64;
         hits.sort_by_key(|hit| self.order_of(hit));
         if options.limit > 0 && options.limit < hits.len() {

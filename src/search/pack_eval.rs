@@ -305,6 +305,18 @@ pub fn sections_of(path: &str) -> impl Iterator<Item = SectionId> + '_ {
 /// So few events are judged by their text rather than searched for among all values.
 const FEW: u64 = 24;
 
+/// Of a question with fewer events in question than one in so many only their values are looked at.
+const AMONG: u64 = 8;
+
+/// Puts one value to a test.
+fn passes(dict: &Dict, id: u32, test: &ValueTest) -> bool {
+    let value = dict.get(id);
+    match std::str::from_utf8(&value) {
+        Ok(text) if memchr::memchr(b'\\', &value).is_none() => test.test.accepts(text),
+        _ => test.test.accepts(&crate::event::json::decode(&value, true)),
+    }
+}
+
 struct Eval<'p, 'b, 's> {
     scope: PackScope<'p>,
     zone: Zone,
@@ -348,6 +360,7 @@ impl Eval<'_, '_, '_> {
                 bits.and_not(&inner);
                 bits
             }
+            Node::Leaf { paths, test } if self.is_among(mask) => self.among(paths, test, mask)?,
             Node::Leaf { paths, test } => self.once(test.name.as_ref(), |own| {
                 let mut bits = Bits::none(n);
                 for path in paths {
@@ -366,7 +379,10 @@ impl Eval<'_, '_, '_> {
                 })?
             }
             Node::FirstOf { paths, test, namespace } => {
-                self.once(test.name.as_ref(), |own| own.first_of(paths, test, *namespace))?
+                // What comes alone is kept for others, who ask about other events.
+                let alone = self.batch.sets.is_none();
+                let open = if alone { Bits::all(n) } else { mask.clone() };
+                self.once(test.name.as_ref(), |own| own.first_of(paths, test, *namespace, open))?
             }
             Node::Peer(test) => self.once(test.name.as_ref(), |own| own.peer(test))?,
             Node::Computed(field, test) => self.computed(field, test, mask)?,
@@ -377,8 +393,13 @@ impl Eval<'_, '_, '_> {
             Node::Flag(test) => self.flag(test)?,
             Node::Words(_, matcher) if mask.count() <= FEW => self.judged(mask.clone(), matcher)?,
             Node::Words(test, _) => events_with_words(self.scope.pack, test)?,
-            Node::AnyWords(_, matcher) if mask.count() <= FEW => {
-                self.judged(mask.clone(), matcher)?
+            Node::AnyWords(tests, matcher) if mask.count() <= FEW => {
+                let filter = self.pack().filter()?;
+                if tests.iter().any(|test| test.may_stand(&filter)) {
+                    self.judged(mask.clone(), matcher)?
+                } else {
+                    Bits::none(n)
+                }
             }
             Node::AnyWords(tests, _) => {
                 let mut any = Bits::none(n);
@@ -389,9 +410,13 @@ impl Eval<'_, '_, '_> {
                 any
             }
             Node::Shared(number, inner) => {
+                let own = self.batch.sets.is_some_and(|sets| sets.is_asked_once(*number));
                 let number = *number as usize;
                 if let Some(Some(bits)) = self.batch.answered.get(number) {
                     return Ok(bits.clone());
+                }
+                if own && self.is_among(mask) {
+                    return self.node(inner, mask);
                 }
                 let bits = self.node(inner, &Bits::all(n))?;
                 let answered = &mut self.batch.answered;
@@ -442,6 +467,10 @@ impl Eval<'_, '_, '_> {
                 add_accepted(self.pack(), section, *column, &accepted, bits)?;
             }
         }
+        self.leaf_literals(path, test, bits)
+    }
+
+    fn leaf_literals(&self, path: &str, test: &ValueTest, bits: &mut Bits) -> Result<()> {
         if test.accepts_true || test.accepts_false {
             let accepts = |known| match known {
                 Known::True => test.accepts_true,
@@ -451,6 +480,63 @@ impl Eval<'_, '_, '_> {
             self.literals(path, accepts, bits)?;
         }
         Ok(())
+    }
+
+    /// Says whether so few events are asked about that their own values are looked at; what a
+    /// question that comes alone finds is kept for others, who ask about other events.
+    fn is_among(&self, mask: &Bits) -> bool {
+        self.batch.sets.is_some() && mask.count() * AMONG < self.pack().len() as u64
+    }
+
+    /// Returns the events of `mask` that have a passing value at one of the paths.
+    fn among(&mut self, paths: &[String], test: &ValueTest, mask: &Bits) -> Result<Bits> {
+        let mut bits = Bits::none(self.pack().len());
+        let events: Vec<usize> = mask.iter().collect();
+        for path in paths {
+            for section in sections_of(path) {
+                if !self.pack().has_section(section) {
+                    continue;
+                }
+                let directory = self.pack().directory(section)?;
+                for column in directory.at(path) {
+                    if !self.may_stand(section, *column, test)? {
+                        continue;
+                    }
+                    self.column_among(path, (section, *column), test, &events, &mut bits)?;
+                }
+            }
+            self.leaf_literals(path, test, &mut bits)?;
+        }
+        Ok(bits)
+    }
+
+    fn column_among(
+        &mut self,
+        path: &str,
+        (section, column): (SectionId, u32),
+        test: &ValueTest,
+        events: &[usize],
+        bits: &mut Bits,
+    ) -> Result<()> {
+        let dict = self.scope.pack.dict(section, column)?;
+        // A value is put to the test once, at most; where none of few passes, no number is read.
+        let all_known =
+            dict.len() <= events.len() || self.batch.suspects.contains_key(&(section.0, column));
+        let accepted = if all_known { self.accepted(path, section, column, test)? } else { vec![] };
+        if all_known && !accepted.contains(&true) {
+            return Ok(());
+        }
+        let mut known: HashMap<u32, bool> = HashMap::new();
+        self.pack().occurrences_in(section, column, events, |place, id| {
+            let passes = if all_known {
+                accepted.get(id as usize).copied().unwrap_or_default()
+            } else {
+                *known.entry(id).or_insert_with(|| passes(&dict, id, test))
+            };
+            if let (true, Some(event)) = (passes, events.get(place)) {
+                bits.set(*event);
+            }
+        })
     }
 
     /// Says whether the words of a value that passes can stand in a column.
@@ -478,13 +564,7 @@ impl Eval<'_, '_, '_> {
                 return Ok(accepted);
             }
         }
-        let passes = |id: u32| {
-            let value = dict.get(id);
-            match std::str::from_utf8(&value) {
-                Ok(text) if memchr::memchr(b'\\', &value).is_none() => test.test.accepts(text),
-                _ => test.test.accepts(&crate::event::json::decode(&value, true)),
-            }
-        };
+        let passes = |id: u32| passes(&dict, id, test);
         let of_set = self.batch.sets.zip(test.pattern.as_deref());
         let Some((set, number)) = of_set.and_then(|(sets, pattern)| sets.find(path, pattern))
         else {
@@ -554,16 +634,26 @@ impl Eval<'_, '_, '_> {
         Ok(())
     }
 
-    /// Events whose first path with any leaf has a passing value.
-    fn first_of(&mut self, paths: &[String], test: &ValueTest, namespace: bool) -> Result<Bits> {
+    /// Those of the `open` events whose first path with any leaf has a passing value.
+    fn first_of(
+        &mut self,
+        paths: &[String],
+        test: &ValueTest,
+        namespace: bool,
+        mut open: Bits,
+    ) -> Result<Bits> {
         let n = self.pack().len();
-        let (mut bits, mut open) = (Bits::none(n), Bits::all(n));
+        let mut bits = Bits::none(n);
         for (at, path) in paths.iter().enumerate() {
             if at == 1 && namespace {
                 open.and(&self.namespace_objects()?);
             }
             let mut found = Bits::none(n);
-            self.leaf(path, test, &mut found)?;
+            if self.is_among(&open) {
+                found = self.among(std::slice::from_ref(path), test, &open)?;
+            } else {
+                self.leaf(path, test, &mut found)?;
+            }
             found.and(&open);
             bits.or(&found);
             if at + 1 < paths.len() {

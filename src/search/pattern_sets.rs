@@ -17,13 +17,17 @@ use crate::search::question::Question;
 
 /// Fewer tests than this are put one by one.
 const FEWEST: usize = 3;
-/// Bytes that a compiled set and the states it remembers may take.
+/// Bytes that a compiled set may take.
 const SIZE: usize = 16 << 20;
+/// Bytes of the states that each thread remembers of a set.
+const STATES: usize = 2 << 20;
 
 /// The sets of a batch, by joined path.
 #[derive(Debug, Default)]
 pub struct PatternSets {
     by_path: HashMap<String, PatternSet>,
+    /// How often each condition is asked, by its number.
+    asked: Vec<u32>,
 }
 
 /// The tests of one path.
@@ -46,20 +50,26 @@ impl PatternSets {
     /// Gathers the tests of all questions.
     pub fn of(questions: &[Question]) -> PatternSets {
         let mut patterns: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let mut asked = Vec::new();
         for question in questions {
-            gather(&question.root, &mut patterns);
+            gather(&question.root, &mut patterns, &mut asked);
         }
         let by_path = patterns
             .into_iter()
             .filter(|(_, patterns)| patterns.len() >= FEWEST)
             .filter_map(|(path, patterns)| {
                 let mut builder = RegexSetBuilder::new(&patterns);
-                let set = builder.size_limit(SIZE).dfa_size_limit(SIZE).build().ok()?;
+                let set = builder.size_limit(SIZE).dfa_size_limit(STATES).build().ok()?;
                 let numbers = patterns.into_iter().map(str::to_owned).zip(0..).collect();
                 Some((path.to_owned(), PatternSet { numbers, set }))
             })
             .collect();
-        PatternSets { by_path }
+        PatternSets { by_path, asked }
+    }
+
+    /// Says whether a condition stands in one question only, and once.
+    pub fn is_asked_once(&self, condition: u32) -> bool {
+        self.asked.get(condition as usize) == Some(&1)
     }
 
     /// Returns the set of a path and the number in it of the test with this pattern.
@@ -70,10 +80,24 @@ impl PatternSets {
 }
 
 /// The recursion is as deep as the question, which the parser bounds.
-fn gather<'q>(node: &'q Node, found: &mut BTreeMap<&'q str, BTreeSet<&'q str>>) {
+fn gather<'q>(
+    node: &'q Node,
+    found: &mut BTreeMap<&'q str, BTreeSet<&'q str>>,
+    asked: &mut Vec<u32>,
+) {
     match node {
-        Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| gather(part, found)),
-        Node::Not(inner) | Node::Shared(_, inner) | Node::Judged(inner, _) => gather(inner, found),
+        Node::And(parts) | Node::Or(parts) => {
+            parts.iter().for_each(|part| gather(part, found, asked));
+        }
+        Node::Not(inner) | Node::Judged(inner, _) => gather(inner, found, asked),
+        Node::Shared(number, inner) => {
+            let number = *number as usize;
+            asked.resize(asked.len().max(number + 1), 0);
+            if let Some(times) = asked.get_mut(number) {
+                *times += 1;
+            }
+            gather(inner, found, asked);
+        }
         Node::Leaf { paths, test } | Node::FirstOf { paths, test, .. } => {
             if let Some(pattern) = &test.pattern {
                 for path in paths {

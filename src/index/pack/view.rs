@@ -15,6 +15,7 @@ use crate::event::time::parse_micros_utc;
 use crate::index::mmap::let_go;
 use crate::index::pack::build::N_META;
 use crate::index::pack::column::Dict;
+use crate::index::pack::column::DictKind;
 use crate::index::pack::column::read_dict;
 use crate::index::pack::column::read_ids;
 use crate::index::pack::filter::WordFilter;
@@ -821,6 +822,20 @@ impl Pack {
         )
     }
 
+    /// The same for who keeps what it says in another form: it is not kept.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn dict_unkept(&self, section: SectionId, column: u32) -> Result<Arc<Dict>> {
+        if let Some(kept) = self.lock().dicts.get(&(section.0, column)).cloned() {
+            return Ok(kept);
+        }
+        let directory = self.directory(section)?;
+        let row = directory.rows.get(column as usize).ok_or(Short)?;
+        let frame = self.shared_frame(row.dict.0)?;
+        Ok(Arc::new(read_dict(&row.meta, row.dict_bytes(&frame)?)?))
+    }
+
     /// Returns a frame of dictionaries; kept where more questions are expected.
     ///
     /// # Errors
@@ -838,6 +853,17 @@ impl Pack {
     /// # Errors
     /// On damage.
     pub fn dict_in(&self, section: SectionId, column: u32, frame: &[u8]) -> Result<Arc<Dict>> {
+        let row = self.directory(section)?.rows.get(column as usize).map(|row| row.meta);
+        if let Some(meta) = row.filter(|meta| meta.kind != DictKind::Text) {
+            // Numbers and times are large, soon read again, and hardly ever asked for by a word.
+            let kept = self.lock().dicts.get(&(section.0, column)).cloned();
+            if let Some(kept) = kept {
+                return Ok(kept);
+            }
+            let directory = self.directory(section)?;
+            let row = directory.rows.get(column as usize).ok_or(Short)?;
+            return Ok(Arc::new(read_dict(&meta, row.dict_bytes(frame)?)?));
+        }
         self.cached(
             |cache| cache.dicts.get(&(section.0, column)).cloned(),
             || {
@@ -932,7 +958,7 @@ impl Pack {
             if !is_string {
                 continue;
             }
-            let dict = self.dict(root, *column)?;
+            let dict = self.dict_unkept(root, *column)?;
             let parsed: Vec<i64>;
             let known = match &*dict {
                 Dict::Time(values) => values,
@@ -991,14 +1017,20 @@ impl Pack {
         let templates = self.templates(section)?;
         let links = self.links(section)?;
         let counts = links.counts(column)?;
-        let mut ids = ids.iter();
-        for (event, template) in templates.iter().enumerate() {
-            let count = counts.get(template as usize).copied().unwrap_or_default();
-            for _ in 0..count {
-                each(event, ids.next().ok_or(Short)?);
+        // Nearly all are of these widths; a loop for each spares asking at every event.
+        let each = &mut each;
+        match (&*templates, &*ids) {
+            (Numbers::Bytes(templates), Numbers::Bytes(ids)) => {
+                walk(wide(templates), &counts, wide(ids), each)
             }
+            (Numbers::Bytes(templates), Numbers::Shorts(ids)) => {
+                walk(wide(templates), &counts, wide(ids), each)
+            }
+            (Numbers::Shorts(templates), Numbers::Bytes(ids)) => {
+                walk(wide(templates), &counts, wide(ids), each)
+            }
+            (templates, ids) => walk(templates.iter(), &counts, ids.iter(), each),
         }
-        if ids.next().is_some() { Err(Short.into()) } else { Ok(()) }
     }
 
     /// Calls `each` with the occurrences of a column in some events (ascending): the place of the
@@ -1272,6 +1304,25 @@ impl Pack {
             })
             .collect()
     }
+}
+
+fn wide<T: Copy + Into<u32>>(numbers: &[T]) -> impl Iterator<Item = u32> + '_ {
+    numbers.iter().map(|number| (*number).into())
+}
+
+/// Tells `each` the values of a column, of which an event has as many as its template says.
+fn walk(
+    templates: impl Iterator<Item = u32>,
+    counts: &[u32],
+    mut ids: impl Iterator<Item = u32>,
+    each: &mut impl FnMut(usize, u32),
+) -> Result<()> {
+    for (event, template) in templates.enumerate() {
+        for _ in 0..counts.get(template as usize).copied().unwrap_or_default() {
+            each(event, ids.next().ok_or(Short)?);
+        }
+    }
+    if ids.next().is_some() { Err(Short.into()) } else { Ok(()) }
 }
 
 /// Returns the column of each value gap of a skeleton.

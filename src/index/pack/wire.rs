@@ -299,7 +299,7 @@ pub fn read_frame(pack: &[u8], frame: &FrameRef) -> Result<Frame, Damage> {
 pub struct Frame(Vec<u8>);
 
 /// So many bytes are kept for the next frames of a thread.
-const SPARE_BYTES: usize = 4 << 20;
+const SPARE_BYTES: usize = 2 << 20;
 
 thread_local! {
     static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
