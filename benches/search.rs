@@ -1,6 +1,8 @@
 //! How long questions take: warm in one process, as whole processes, and after a cold start.
 //!
 //! `cargo bench --bench search -- [--events N] [--seed S] [--days D] [--dir DIR] [--questions N]`
+//! `cargo bench --bench search -- --ask DIR RUNS` asks the questions of a JSON object on standard
+//! input, key to `[count|top|hours, question]`, in one warm process and prints the best times.
 //! `cargo bench --bench search -- --twenty DIR` only asks twenty fixed questions, for counting
 //! instructions.
 //!
@@ -79,6 +81,9 @@ fn main() {
     let args = Args::take();
     if let Some(words) = args.after("--twenty") {
         return twenty(Path::new(&words[0]));
+    }
+    if let Some(words) = args.after("--ask") {
+        return ask_warm(Path::new(&words[0]), words[1].parse().unwrap());
     }
     if let Some(words) = args.after("--child-ask") {
         return child_ask(Path::new(&words[0]), &words[1]);
@@ -418,6 +423,43 @@ fn plain_read(dir: &Path, bytes: u64) -> f64 {
         }
     }
     begin.elapsed().as_secs_f64() * 1e3
+}
+
+/// Asks each question again and again; columns are decoded, but no answer is kept between two runs.
+fn ask_warm(dir: &Path, runs: usize) {
+    let asked: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_reader(std::io::stdin()).unwrap();
+    let searcher = open(dir).unwrap();
+    let user = Field::path("user.username");
+    let mut told = serde_json::Map::new();
+    for (key, what) in &asked {
+        let question = ast(what[1].as_str().unwrap());
+        let answer = || -> serde_json::Value {
+            match what[0].as_str().unwrap() {
+                "count" => searcher.count(&question, TimeRange::ALL).unwrap().into(),
+                "top" => {
+                    let fields = std::slice::from_ref(&user);
+                    let rows = searcher.top(&question, TimeRange::ALL, fields, None, 1).unwrap();
+                    rows.iter().take(10).map(|row| row.count).collect()
+                }
+                "hours" => {
+                    let hours = searcher.histogram(&question, TimeRange::ALL, HOUR).unwrap();
+                    hours.iter().map(|(_, count)| *count).collect()
+                }
+                other => panic!("{other}: count, top or hours"),
+            }
+        };
+        answer();
+        let mut best = f64::MAX;
+        for _ in 0..runs {
+            searcher.forget_answers();
+            let begin = Instant::now();
+            answer();
+            best = best.min(begin.elapsed().as_secs_f64() * 1e3);
+        }
+        told.insert(key.clone(), serde_json::json!({ "ms": best, "answer": answer() }));
+    }
+    println!("{}", serde_json::Value::Object(told));
 }
 
 fn twenty(dir: &Path) {

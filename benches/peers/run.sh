@@ -66,6 +66,8 @@ fi
 
 say "building audithound"
 (cd "$root" && cargo build --release --quiet && cargo bench --quiet --no-run --bench generate) >>"$log" 2>&1
+search=$(cd "$root" && cargo bench --no-run --bench search --message-format=json 2>>"$log" |
+    grep -o '"executable":"[^"]*/deps/search-[^"]*"' | tail -1 | cut -d'"' -f4)
 corpus=$cache/corpus-$events-$seed.log
 counts=$cache/corpus-$events-$seed.json
 if [ ! -s "$corpus" ] || [ ! -s "$counts" ]; then
@@ -77,7 +79,7 @@ fi
 python=$cache/venv/bin/python3
 [ -x "$python" ] || python=python3
 "$python" "$here/measure.py" --corpus "$corpus" --counts "$counts" --cache "$cache" \
-    --audithound "$root/target/release/audithound" --runs "$runs" \
+    --audithound "$root/target/release/audithound" --search "$search" --runs "$runs" \
     --out "$here/results/$events.md"
 [ "$keep" = 1 ] || rm -rf "$cache/victoria" "$cache/peer.index" "$cache/duck.db" "$corpus"
 cat "$here/results/$events.md"

@@ -173,6 +173,13 @@ impl Searcher {
         }
     }
 
+    /// Lets go of the answers to conditions that packs keep, but not of decoded columns: so that
+    /// asking the same again tells what asking costs.
+    pub fn forget_answers(&self) {
+        let packs = (0..self.index.n_packs()).filter_map(|number| self.index.pack(number).ok());
+        packs.for_each(Pack::forget_kept);
+    }
+
     /// Expects one question only: nothing that a pack was decoded into is kept, because touching
     /// new memory costs a short process more than decoding little of it a second time.
     #[must_use]

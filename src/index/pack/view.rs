@@ -1115,18 +1115,24 @@ impl Pack {
     /// Keeps something of `bytes` bytes with the pack until there is too much of it, or of all
     /// that is decoded.
     pub fn keep<T: Send + Sync + 'static>(&self, name: &Arc<str>, what: Arc<T>, bytes: usize) {
-        let mut cache = self.lock();
-        if cache.kept.len() >= KEPT_MAX {
-            cache.kept.clear();
-            let gone = std::mem::take(&mut cache.kept_bytes);
-            self.held.fetch_sub(gone, Ordering::Relaxed);
-            CACHED_BYTES.fetch_sub(gone, Ordering::Relaxed);
+        if self.lock().kept.len() >= KEPT_MAX {
+            self.forget_kept();
         }
+        let mut cache = self.lock();
         if cache.kept.insert(Arc::clone(name), what).is_none() {
             let bytes = bytes + name.len();
             cache.kept_bytes += bytes;
             self.hold(bytes);
         }
+    }
+
+    /// Lets go of what others keep with the pack, but not of decoded columns.
+    pub fn forget_kept(&self) {
+        let mut cache = self.lock();
+        cache.kept.clear();
+        let gone = std::mem::take(&mut cache.kept_bytes);
+        self.held.fetch_sub(gone, Ordering::Relaxed);
+        CACHED_BYTES.fetch_sub(gone, Ordering::Relaxed);
     }
 
     /// Says whether every `sourceIPs` is a plain list of strings.

@@ -306,10 +306,13 @@ thread_local! {
 }
 
 impl Frame {
-    /// The smallest spare piece of memory that holds so much, or a new one.
+    /// The smallest spare piece of memory that holds so much, or a new one; none that is far too
+    /// large, since frames may be kept.
     fn with_capacity(bytes: usize) -> Frame {
+        let most = bytes.next_multiple_of(4096).saturating_mul(2);
         let spare = SPARE.with_borrow_mut(|spare| {
-            let fits = spare.iter().enumerate().filter(|(_, some)| some.capacity() >= bytes);
+            let fits = spare.iter().enumerate();
+            let fits = fits.filter(|(_, some)| (bytes..=most).contains(&some.capacity()));
             let (at, _) = fits.min_by_key(|(_, some)| some.capacity())?;
             Some(spare.swap_remove(at))
         });
