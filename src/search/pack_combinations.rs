@@ -1,11 +1,14 @@
 //! Counts of combinations of fields in one pack, by the numbers of its own columns, and how they
 //! are added up over packs: a text is looked at once per pack, and made once in all.
 
+use std::collections::HashMap;
+
 use std::cell::RefCell;
 use std::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
+use rayon::iter::IntoParallelRefMutIterator;
 use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
 
@@ -296,8 +299,15 @@ impl Wanted {
                 rows.push(count.into_facet(vec![value]));
             }
         }
-        rows.iter_mut().for_each(|rows| sort(rows));
-        self.places.iter().map(|place| rows.get(*place).cloned().unwrap_or_default()).collect()
+        rows.par_iter_mut().for_each(|rows| sort(rows));
+        let last: HashMap<usize, usize> =
+            self.places.iter().enumerate().map(|(at, place)| (*place, at)).collect();
+        let own = |(at, place): (usize, &usize)| match rows.get_mut(*place) {
+            Some(rows) if last.get(place) == Some(&at) => std::mem::take(rows),
+            Some(rows) => rows.clone(),
+            None => Vec::new(),
+        };
+        self.places.iter().enumerate().map(own).collect()
     }
 }
 
@@ -328,7 +338,7 @@ fn place_in<T: PartialEq>(all: &mut Vec<T>, one: T) -> usize {
 
 /// Most frequent first, equal counts by value.
 fn sort(rows: &mut [FacetRow]) {
-    rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.values.cmp(&b.values)));
+    rows.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.values.cmp(&b.values)));
 }
 
 /// Adds up the counts of packs, every core some of them.

@@ -2,6 +2,7 @@
 //! counted by address and name.
 
 use hashbrown::HashMap;
+use rayon::prelude::*;
 
 use crate::event::field::Field;
 use crate::event::time::TimeRange;
@@ -62,17 +63,21 @@ impl Pivot for Bruteforce {
         let mut answer = context.answer(self, &question);
         let mut shared =
             table::section("shared addresses, left out: they identify nobody", COLUMNS);
-        let mut parts: Vec<(&str, Refusals)> = Vec::new();
+        let mut asked: Vec<(&str, QueryAst, &str)> = Vec::new();
         for (title, part, name) in [
             ("refused credentials (401) by address", unauthenticated, "user.username"),
             ("denied requests (403) by address", denied, "user.username"),
             ("failed logins by address and name", logins, OAUTH_USER),
         ] {
             let part = context.without_platform(&mut answer, &context.refined(part))?;
-            parts.push((title, Refusals::ask(context, &part, name)?));
+            asked.push((title, part, name));
         }
+        let parts: Vec<(&str, Refusals)> = asked
+            .par_iter()
+            .map(|(title, part, name)| Ok((*title, Refusals::ask(context, part, name)?)))
+            .collect::<Result<_, HuntError>>()?;
         let told: Vec<Vec<Told>> =
-            parts.iter().map(|(_, refusals)| refusals.counted(context, minimum)).collect();
+            parts.par_iter().map(|(_, refusals)| refusals.counted(context, minimum)).collect();
         let mut let_in = then_let_in(context, told.iter().flatten())?.into_iter();
         for ((title, refusals), told) in parts.iter().zip(&told) {
             let section = laid_out(title, refusals, told, &mut let_in, &mut shared);
@@ -128,8 +133,10 @@ impl Refusals {
     fn counted(&self, context: &PivotContext<'_>, minimum: u64) -> Vec<Told> {
         let times = self.hits.iter().map(|hit| hit.time);
         let by = [&self.cluster, &self.peer, &self.name];
-        let rows = facet::count_codes(times, &by, Some(&self.id), minimum);
-        let by_peer = ByPeer::of(self);
+        let (rows, by_peer) = rayon::join(
+            || facet::count_codes(times, &by, Some(&self.id), minimum),
+            || ByPeer::of(self),
+        );
         let mut told: Vec<Told> = Vec::new();
         for row in rows.into_iter().take(context.options.limit.max(1)) {
             let mut values = row.values.into_iter();

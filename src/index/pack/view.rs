@@ -53,7 +53,7 @@ use crate::index::pack::wire::Short;
 use crate::index::pack::wire::read_frame;
 
 /// So many things are kept with a pack for others.
-const KEPT_MAX: usize = 128;
+const KEPT_MAX: usize = 512;
 /// Where the values of an event stand in a column is noted for one event in so many.
 const MARK_EVERY: usize = 16;
 
