@@ -1,9 +1,8 @@
 //! Counts of combinations of fields in one pack, by the numbers of its own columns, and how they
 //! are added up over packs: a text is looked at once per pack, and made once in all.
 
-use std::collections::HashMap;
-
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use hashbrown::DefaultHashBuilder;
