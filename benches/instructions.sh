@@ -45,8 +45,9 @@ for line in "index $index" "questions $questions"; do
     name=${line% *} now=${line#* }
     then=$(sed -n "s/^$name //p" "$known" 2>/dev/null || true)
     if [ -n "$then" ]; then
+        # Not %d: some awks know 32 bits only.
         awk -v name="$name" -v now="$now" -v then="$then" 'BEGIN {
-            printf "instructions: %-10s %15d, %+.2f %% against %d\n", name, now, 100 * (now - then) / then, then }'
+            printf "instructions: %-10s %15.0f, %+.2f %% against %.0f\n", name, now, 100 * (now - then) / then, then }'
     else
         echo "instructions: $name $now, no number committed"
     fi
