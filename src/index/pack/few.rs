@@ -13,6 +13,7 @@ use crate::index::pack::column::DictKind;
 use crate::index::pack::column::format_time;
 use crate::index::pack::column::width_of;
 use crate::index::pack::column::write_uuid;
+use crate::index::pack::layout::ColumnRow;
 use crate::index::pack::section::ROOT;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::ValueKind;
@@ -56,14 +57,7 @@ impl Pack {
         let row = directory.rows.get(column as usize).ok_or(Short)?;
         let positions = self.positions(section, column, &row.meta, events)?;
         let at: Vec<u32> = positions.iter().map(|(_, position)| *position).collect();
-        let ids = if row.meta.ids_len == 0 {
-            few_ids(&row.meta, &[], &at)?
-        } else {
-            let frame = self.frame_bytes(row.ids.0)?;
-            let start = row.ids.1 as usize;
-            let end = start.saturating_add(row.meta.ids_len as usize);
-            few_ids(&row.meta, frame.get(start..end).ok_or(Short)?, &at)?
-        };
+        let ids = self.with_ids(row, |bytes| few_ids(&row.meta, bytes, &at))?;
         let mut wanted = ids.clone();
         wanted.sort_unstable();
         wanted.dedup();
@@ -146,15 +140,23 @@ impl Pack {
         if ids.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let positions = if row.meta.ids_len == 0 {
-            positions_of(&row.meta, &[], &ids)?
-        } else {
-            let frame = self.frame_bytes(row.ids.0)?;
-            let start = row.ids.1 as usize;
-            let end = start.saturating_add(row.meta.ids_len as usize);
-            positions_of(&row.meta, frame.get(start..end).ok_or(Short)?, &ids)?
-        };
+        let positions = self.with_ids(row, |bytes| positions_of(&row.meta, bytes, &ids))?;
         self.events_at(section, column, &row.meta, &positions).map(Some)
+    }
+
+    /// Reads the bytes of the numbers of a column; none are stored where they follow by themselves.
+    fn with_ids<T>(
+        &self,
+        row: &ColumnRow,
+        read: impl FnOnce(&[u8]) -> Result<T, Short>,
+    ) -> Result<T, Damage> {
+        if row.meta.ids_len == 0 {
+            return Ok(read(&[])?);
+        }
+        let frame = self.frame_bytes(row.ids.0)?;
+        let start = row.ids.1 as usize;
+        let end = start.saturating_add(row.meta.ids_len as usize);
+        Ok(read(frame.get(start..end).ok_or(Short)?)?)
     }
 
     /// Returns the events that have the occurrences at some positions (ascending) of a column.
