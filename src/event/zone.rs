@@ -1,21 +1,22 @@
 //! The time zone that hours, weekdays and shown times are told in.
 
-use chrono::DateTime;
-use chrono::Datelike;
-use chrono::FixedOffset;
-use chrono::Offset;
-use chrono::TimeZone;
-use chrono::Timelike;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use jiff::tz::TimeZone;
+use jiff::tz::TimeZoneDatabase;
 
 use crate::event::time::Timestamp;
 
 /// A time zone: a fixed offset or a name of the IANA database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Zone {
-    /// So many seconds east of UTC.
-    Fixed(FixedOffset),
+    /// So far east of UTC.
+    Fixed(Offset),
     /// A named zone with its history.
-    Named(chrono_tz::Tz),
+    Named(&'static TimeZone),
 }
 
 impl Default for Zone {
@@ -29,7 +30,7 @@ pub const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"
 
 impl Zone {
     /// UTC.
-    pub const UTC: Zone = Zone::Named(chrono_tz::Tz::UTC);
+    pub const UTC: Zone = Zone::Fixed(Offset::UTC);
 
     /// Parses `UTC`, `Z`, `+02:00`, `-0530`, `+2`, or a name such as `Europe/Berlin`.
     pub fn parse(text: &str) -> Option<Zone> {
@@ -54,55 +55,55 @@ impl Zone {
         if hours > 23 || minutes > 59 {
             return None;
         }
-        FixedOffset::east_opt(sign * (hours * 3600 + minutes * 60)).map(Zone::Fixed)
+        Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok().map(Zone::Fixed)
     }
 
     /// Returns the hour of `time` here, 0-23.
     pub fn hour(self, time: Timestamp) -> Option<u32> {
-        self.local(time).map(|local| local.hour())
+        self.local(time).and_then(|local| u32::try_from(local.hour()).ok())
     }
 
     /// Returns the weekday of `time` here, one of [`WEEKDAYS`].
     pub fn weekday(self, time: Timestamp) -> Option<&'static str> {
-        let day = self.local(time)?.weekday().num_days_from_monday();
-        WEEKDAYS.get(day as usize).copied()
+        let day = self.local(time)?.weekday().to_monday_zero_offset();
+        WEEKDAYS.get(usize::try_from(day).ok()?).copied()
     }
 
     /// Returns the moment at which clocks here show what clocks in UTC show at `shown`; the first
     /// one where the clock was set back, the same distance on where it was set forward.
     pub fn moment(self, shown: Timestamp) -> Timestamp {
-        let Some(naive) = DateTime::from_timestamp_micros(shown.0).map(|t| t.naive_utc()) else {
-            return shown;
-        };
-        let offset = match self {
-            Zone::Fixed(offset) => offset,
-            Zone::Named(zone) => match zone.offset_from_local_datetime(&naive).earliest() {
-                Some(offset) => offset.fix(),
-                None => zone.offset_from_utc_datetime(&naive).fix(),
-            },
-        };
-        Timestamp(shown.0 - i64::from(offset.local_minus_utc()) * 1_000_000)
+        let there = jiff::Timestamp::from_microsecond(shown.0).ok().and_then(|clock| {
+            let clock = Offset::UTC.to_datetime(clock);
+            match self {
+                Zone::Fixed(offset) => offset.to_timestamp(clock).ok(),
+                Zone::Named(zone) => zone.to_ambiguous_timestamp(clock).compatible().ok(),
+            }
+        });
+        there.map_or(shown, |there| Timestamp(there.as_microsecond()))
     }
 
-    /// Returns the moment as local time with its offset.
-    pub fn local(self, time: Timestamp) -> Option<DateTime<FixedOffset>> {
-        let utc = DateTime::from_timestamp_micros(time.0)?;
-        let offset = match self {
-            Zone::Fixed(offset) => offset,
-            Zone::Named(zone) => zone.offset_from_utc_datetime(&utc.naive_utc()).fix(),
-        };
-        Some(utc.with_timezone(&offset))
+    /// Returns what clocks here show at a moment.
+    fn local(self, time: Timestamp) -> Option<DateTime> {
+        let time = jiff::Timestamp::from_microsecond(time.0).ok()?;
+        Some(match self {
+            Zone::Fixed(offset) => offset.to_datetime(time),
+            Zone::Named(zone) => zone.to_datetime(time),
+        })
     }
 }
 
+/// Finds a zone in the database that comes with the program, whatever the machine has.
 fn named(text: &str) -> Option<Zone> {
-    let exact = text.parse::<chrono_tz::Tz>().ok();
-    exact
-        .or_else(|| {
-            let mut all = chrono_tz::TZ_VARIANTS.iter();
-            all.find(|zone| zone.name().eq_ignore_ascii_case(text)).copied()
-        })
-        .map(Zone::Named)
+    /// Zones that were asked for; they stay, so that a [`Zone`] is a copy like any number.
+    static ASKED: Mutex<Vec<&'static TimeZone>> = Mutex::new(Vec::new());
+    let zone = TimeZoneDatabase::bundled().get(text).ok()?;
+    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = asked.iter().find(|known| ***known == zone) {
+        return Some(Zone::Named(known));
+    }
+    let zone: &'static TimeZone = Box::leak(Box::new(zone));
+    asked.push(zone);
+    Some(Zone::Named(zone))
 }
 
 #[cfg(test)]
@@ -120,6 +121,11 @@ mod tests {
         let moment = |zone: &str| Zone::parse(zone).unwrap().moment(noon).to_rfc3339();
         assert_eq!(moment("Europe/Berlin"), "2025-07-06T10:00:00.000000Z");
         assert_eq!(moment("-0530"), "2025-07-06T17:30:00.000000Z");
+        let shown = |text: &str| Timestamp::parse(text).unwrap();
+        let berlin = Zone::parse("Europe/Berlin").unwrap();
+        let at = |text: &str| berlin.moment(shown(text)).to_rfc3339();
+        assert_eq!(at("2025-03-30T02:30:00Z"), "2025-03-30T01:30:00.000000Z", "skipped");
+        assert_eq!(at("2025-10-26T02:30:00Z"), "2025-10-26T00:30:00.000000Z", "twice");
         assert_eq!(told("UTC"), (22, "sun"));
         assert_eq!(told("+02:00"), (0, "mon"));
         assert_eq!(told("-0530"), (17, "sun"));

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::event::time::parse_micros_utc;
 use crate::index::pack::column::ColumnMeta;
@@ -34,6 +35,16 @@ pub struct FewValues {
     pub occurrences: Vec<(usize, u32)>,
     /// The values by their numbers, as they stand in the event (escapes not decoded).
     pub values: BTreeMap<u32, Vec<u8>>,
+}
+
+/// What lies between some events of a section.
+#[derive(Debug)]
+pub(super) struct Steps {
+    /// The events, ascending.
+    events: Vec<usize>,
+    /// The template of each, by number plus one, and how many events of each template stand
+    /// between the one before and it, that one included.
+    steps: Vec<(u32, Vec<(u32, u32)>)>,
 }
 
 impl Pack {
@@ -201,21 +212,34 @@ impl Pack {
         if self.one_each(section, column)? && meta.n_values as usize == self.len() {
             return Ok(events.iter().enumerate().map(|(at, event)| (at, *event as u32)).collect());
         }
-        let templates = self.templates(section)?;
-        let links = self.links(section)?;
-        let counts = links.counts(column)?;
-        let count = |event: usize| {
-            let template = templates.get(event).unwrap_or_default();
-            counts.get(template as usize).copied().unwrap_or_default()
-        };
+        let counts = self.links(section)?.counts(column)?;
+        let count = |template: u32| counts.get(template as usize).copied().unwrap_or_default();
         let mut found = Vec::with_capacity(events.len());
-        let (mut here, mut position) = (0, 0_u32);
-        for (place, event) in events.iter().enumerate() {
-            position += (here..*event).map(count).sum::<u32>();
-            here = *event;
-            found.extend((0..count(here)).map(|nth| (place, position + nth)));
+        let mut position = 0_u32;
+        for (place, (own, between)) in self.steps(section, events)?.steps.iter().enumerate() {
+            let passed = between.iter().map(|(template, n)| count(*template).wrapping_mul(*n));
+            position = passed.fold(position, u32::wrapping_add);
+            found.extend((0..count(*own)).map(|nth| (place, position.wrapping_add(nth))));
         }
         Ok(found)
+    }
+
+    /// Returns which templates lie between some events: the same for every column of a section.
+    fn steps(&self, section: SectionId, events: &[usize]) -> Result<Arc<Steps>, Damage> {
+        if let Some(kept) = self.kept_steps(section).filter(|kept| kept.events == events) {
+            return Ok(kept);
+        }
+        let templates = self.templates(section)?;
+        let mut here = 0;
+        let step = |event: &usize| {
+            let between = templates.tally(here..*event);
+            here = *event;
+            (templates.get(*event).unwrap_or_default(), between)
+        };
+        let steps = events.iter().map(step).collect();
+        let steps = Arc::new(Steps { events: events.to_vec(), steps });
+        self.keep_steps(section, Arc::clone(&steps));
+        Ok(steps)
     }
 }
 
@@ -285,20 +309,25 @@ fn positions_of(meta: &ColumnMeta, bytes: &[u8], ids: &[u32]) -> Result<Vec<u32>
     if bytes.len() != n * width {
         return Err(Short);
     }
-    let planes: Vec<&[u8]> = bytes.chunks(n).collect();
-    let mut fresh = 0_u32;
+    let mut is_wanted = vec![false; n_entries];
+    for id in ids {
+        *is_wanted.get_mut(*id as usize).ok_or(Short)? = true;
+    }
+    let (low, high) = bytes.split_at(n);
+    let planes: Vec<&[u8]> = high.chunks(n).collect();
+    let mut fresh = 0_usize;
     let mut found = Vec::new();
-    for position in 0..meta.n_values {
-        let mut code = 0_u32;
-        for (k, plane) in planes.iter().enumerate() {
-            code |= u32::from(plane.get(position as usize).copied().unwrap_or_default()) << (8 * k);
-        }
+    for (position, low) in low.iter().enumerate() {
+        let above = |(k, plane): (usize, &&[u8])| {
+            usize::from(plane.get(position).copied().unwrap_or_default()) << (8 * (k + 1))
+        };
+        let code = planes.iter().enumerate().map(above).fold(usize::from(*low), |a, b| a | b);
         let id = code.checked_sub(1).unwrap_or_else(|| {
             fresh += 1;
             fresh - 1
         });
-        if ids.binary_search(&id).is_ok() {
-            found.push(position);
+        if is_wanted.get(id).copied().unwrap_or_default() {
+            found.push(position as u32);
         }
     }
     Ok(found)
@@ -322,16 +351,20 @@ fn few_values<'b>(
     match meta.kind {
         DictKind::Text => {
             // Start and length of each wanted text, from the first text on.
-            let mut wanted = ids.iter().peekable();
             let mut ranges = Vec::with_capacity(ids.len());
-            let mut end = 0_usize;
-            for id in 0..meta.n_entries {
-                let len = usize::try_from(cursor.get()?).map_err(|_| Short)?;
-                if wanted.next_if(|wanted| **wanted == id).is_some() {
-                    ranges.push((end, len));
-                }
-                end = end.checked_add(len).ok_or(Short)?;
+            let (mut end, mut here) = (0_usize, 0);
+            let mut pass = |cursor: &mut Cursor<'_>, n: usize| {
+                let length = usize::try_from(cursor.sum(n)?).map_err(|_| Short)?;
+                let start = end;
+                end = end.checked_add(length).ok_or(Short)?;
+                Ok((start, length))
+            };
+            for id in ids.iter().map(|id| *id as usize) {
+                pass(&mut cursor, id - here)?;
+                ranges.push(pass(&mut cursor, 1)?);
+                here = id + 1;
             }
+            pass(&mut cursor, n - here)?;
             let text = cursor.take(end)?;
             for (start, len) in ranges {
                 values.push(Cow::Borrowed(text.get(start..start + len).ok_or(Short)?));

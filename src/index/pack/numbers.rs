@@ -87,6 +87,40 @@ impl Numbers {
         }
     }
 
+    /// Returns how often each number stands from one place to another, each number once.
+    pub fn tally(&self, range: std::ops::Range<usize>) -> Vec<(u32, u32)> {
+        /// So many different bytes are looked for one after the other.
+        const BYTES: u8 = 16;
+        let mut tally: Vec<(u32, u32)> = Vec::new();
+        if let Numbers::Bytes(all) = self {
+            let bytes = all.get(range.start..range.end.min(all.len())).unwrap_or_default();
+            let mut left = bytes.len();
+            for byte in 0..BYTES {
+                let n = if left == 0 { 0 } else { memchr::memchr_iter(byte, bytes).count() };
+                left -= n;
+                if n > 0 {
+                    tally.push((u32::from(byte), n as u32));
+                }
+            }
+            if left == 0 {
+                return tally;
+            }
+            tally.clear();
+        }
+        let mut counts: Vec<u32> = Vec::new();
+        for number in self.iter_in(range) {
+            let at = number as usize;
+            if at >= counts.len() {
+                counts.resize(at + 1, 0);
+            }
+            if let Some(count) = counts.get_mut(at) {
+                *count += 1;
+            }
+        }
+        tally.extend((0..).zip(counts).filter(|(_, count)| *count > 0));
+        tally
+    }
+
     /// All numbers.
     pub fn iter(&self) -> Iter<'_> {
         self.iter_in(0..self.len())
@@ -182,6 +216,20 @@ mod tests {
         assert_eq!(from_planes(&[7, 9], 2, 8), None, "too large");
         assert_eq!(from_planes(&[7, 9, 1], 2, 900), None, "a byte too many");
         assert_eq!(from_planes(&[], 0, 3), Some(Numbers::Bytes(vec![])));
+    }
+
+    #[test]
+    fn numbers_are_tallied() {
+        for large in [3_u32, 15, 16, 255, 300, 70_000] {
+            let all = packed([0, 3, large, 3, 0, 3].into_iter(), large);
+            let mut expected = vec![(0, 1), (3, 2), (large, 1)];
+            if large == 3 {
+                expected = vec![(0, 1), (3, 3)];
+            }
+            assert_eq!(all.tally(1..5), expected, "{large}");
+            assert_eq!(all.tally(3..3), [], "{large}");
+        }
+        assert_eq!(Numbers::Zeros(4).tally(1..9), [(0, 3)]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::index::pack::column::Dict;
 use crate::index::pack::column::DictKind;
 use crate::index::pack::column::read_dict;
 use crate::index::pack::column::read_ids;
+use crate::index::pack::few::Steps;
 use crate::index::pack::filter::WordFilter;
 use crate::index::pack::filter::WordSpots;
 use crate::index::pack::finish::template_width;
@@ -38,6 +39,7 @@ use crate::index::pack::made::Made;
 use crate::index::pack::numbers::Numbers;
 use crate::index::pack::numbers::from_planes;
 use crate::index::pack::place_list::Places;
+use crate::index::pack::section::ROOT;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::Gap;
@@ -152,6 +154,11 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// Returns the bytes it takes in memory, about.
+    fn memory(&self) -> usize {
+        self.rows.len() * 160
+    }
+
     /// Returns the columns at a joined path.
     pub fn at(&self, path: &str) -> &[u32] {
         self.by_path.get(path).map(Vec::as_slice).unwrap_or_default()
@@ -209,6 +216,8 @@ struct Cache {
     /// Frames that stand uncompressed in the pack and are what was written.
     sums_checked: HashSet<u32>,
     marks: HashMap<(u8, u32), Arc<Vec<u32>>>,
+    /// For the last few events asked for.
+    steps: HashMap<u8, Arc<Steps>>,
     plain_addresses: Option<bool>,
     kept: HashMap<Arc<str>, Arc<dyn std::any::Any + Send + Sync>>,
     kept_bytes: usize,
@@ -460,15 +469,34 @@ impl Pack {
         CACHED_BYTES.fetch_sub(self.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// The same, but for the times, which whoever shows hits needs again.
+    /// The same, but for what little whoever shows hits needs again: the times, what the event's
+    /// own fields are called and which of them each event has.
     fn forget_columns(&self) {
-        let times = self.lock().times.take();
+        let mut cache = self.lock();
+        let times = cache.times.take();
+        let directories = std::mem::take(&mut cache.directories);
+        let links = std::mem::take(&mut cache.links);
+        let root = cache.templates.remove_entry(&ROOT.0);
+        drop(cache);
         self.forget();
-        if let Some(times) = times {
-            let bytes = times.len() * 8;
-            self.lock().times = Some(times);
-            self.hold(bytes);
-        }
+        let bytes = times.as_ref().map_or(0, |times| times.len() * 8)
+            + root.as_ref().map_or(0, |(_, templates)| templates.memory())
+            + directories.values().map(|directory| directory.memory()).sum::<usize>();
+        let mut cache = self.lock();
+        (cache.times, cache.directories, cache.links) = (times, directories, links);
+        cache.templates.extend(root);
+        drop(cache);
+        self.hold(bytes);
+    }
+
+    /// Returns what lies between the events of a section that were asked for last.
+    pub(super) fn kept_steps(&self, section: SectionId) -> Option<Arc<Steps>> {
+        self.lock().steps.get(&section.0).cloned()
+    }
+
+    /// Keeps it.
+    pub(super) fn keep_steps(&self, section: SectionId, steps: Arc<Steps>) {
+        self.lock().steps.insert(section.0, steps);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -649,7 +677,7 @@ impl Pack {
                         directory.rows.push(row);
                     }
                 }
-                let size = directory.rows.len() * 160;
+                let size = directory.memory();
                 Ok((directory, size))
             },
             |cache, made| {

@@ -88,6 +88,53 @@ impl<'b> Cursor<'b> {
         Ok(((value >> 1) as i64) ^ -((value & 1) as i64))
     }
 
+    /// Reads `n` unsigned numbers and returns their sum, wrapped.
+    ///
+    /// # Errors
+    /// At the end of the bytes.
+    pub fn sum(&mut self, n: usize) -> Result<u64, Short> {
+        self.sum_of(n, u64::from, Cursor::get)
+    }
+
+    /// Reads `n` signed numbers and returns their sum, wrapped.
+    ///
+    /// # Errors
+    /// At the end of the bytes.
+    pub fn sum_signed(&mut self, n: usize) -> Result<i64, Short> {
+        let signed = |byte: u8| (i64::from(byte >> 1) ^ -i64::from(byte & 1)) as u64;
+        self.sum_of(n, signed, |cursor| cursor.get_signed().map(|value| value as u64))
+            .map(|sum| sum as i64)
+    }
+
+    /// Sums numbers up: of many in a row that take one byte each by `small`, else one by one.
+    fn sum_of(
+        &mut self,
+        n: usize,
+        small: impl Fn(u8) -> u64,
+        get: impl Fn(&mut Self) -> Result<u64, Short>,
+    ) -> Result<u64, Short> {
+        const RUN: usize = 32;
+        let (mut left, mut sum) = (n, 0_u64);
+        while left > 0 {
+            let run = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<RUN>());
+            match run.filter(|run| left >= RUN && run.iter().all(|byte| *byte < 0x80)) {
+                Some(run) => {
+                    sum = run.iter().fold(sum, |sum, byte| sum.wrapping_add(small(*byte)));
+                    self.at += RUN;
+                    left -= RUN;
+                }
+                None => {
+                    let some = left.min(RUN);
+                    for _ in 0..some {
+                        sum = sum.wrapping_add(get(self)?);
+                    }
+                    left -= some;
+                }
+            }
+        }
+        Ok(sum)
+    }
+
     /// Reads `len` bytes.
     ///
     /// # Errors
