@@ -32,7 +32,6 @@ use crate::index::pack::shape::ValueKind;
 use crate::index::pack::view::NO_TIME;
 use crate::index::pack::view::Pack;
 use crate::index::pack::view::Texts;
-use crate::index::pack::view::known_at;
 use crate::index::pack::wire::Damage;
 use crate::intake::parse::Scratch;
 use crate::intake::parse::parse_json;
@@ -132,7 +131,7 @@ pub fn matching_shared(
     let whole = pack.whole()?;
     let columns_can = match &question.root {
         Node::All => true,
-        _ => question.may_match(&pack.filter()?),
+        _ => pack.may_hold(|filter| question.may_match(filter))?,
     };
     let mut bits = if columns_can {
         let mut eval = Eval { scope, zone: question.zone, batch };
@@ -287,6 +286,23 @@ fn accepted_ids(prefix: &[u8], ids: &[[u8; 16]], test: &ValueTest) -> Option<Vec
     let wanted: HashSet<[u8; 16]> =
         test.test.folded_texts()?.iter().filter_map(|text| id(text)).collect();
     Some(ids.iter().map(|id| wanted.contains(id)).collect())
+}
+
+/// The same for texts, where they are ASCII without escapes and one is asked for: only those as
+/// long as that can be it.
+fn accepted_texts(text: &[u8], ends: &[u32], test: &ValueTest) -> Option<Vec<bool>> {
+    let wanted = test.test.exact_folded().filter(|wanted| wanted.is_ascii())?.as_bytes();
+    if !text.is_ascii() || memchr::memchr(b'\\', text).is_some() {
+        return None;
+    }
+    let mut start = 0;
+    let is_wanted = |end: &u32| {
+        let value = start..*end as usize;
+        start = value.end;
+        value.len() == wanted.len()
+            && text.get(value).is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+    };
+    Some(ends.iter().map(is_wanted).collect())
 }
 
 /// Sections in which a joined path may stand.
@@ -571,6 +587,11 @@ impl Eval<'_, '_, '_> {
                 return Ok(accepted);
             }
         }
+        if let Dict::Text { text, ends } = &*dict
+            && let Some(accepted) = accepted_texts(text, ends, test)
+        {
+            return Ok(accepted);
+        }
         let passes = |id: u32| passes(&dict, id, test);
         let of_set = self.batch.sets.zip(test.pattern.as_deref());
         let Some((set, number)) = of_set.and_then(|(sets, pattern)| sets.find(path, pattern))
@@ -594,9 +615,7 @@ impl Eval<'_, '_, '_> {
     /// Adds the events whose skeleton has `true` or `false` at a path where that is accepted.
     fn literals(&self, path: &str, accepts: impl Fn(Known) -> bool, bits: &mut Bits) -> Result<()> {
         for section in sections_of(path) {
-            if self.pack().has_section(section)
-                && self.pack().links(section)?.literal_paths.contains(path)
-            {
+            if self.pack().has_section(section) && self.pack().may_have_literal(section, path)? {
                 self.known_in(section, path, &accepts, bits)?;
             }
         }
@@ -620,10 +639,9 @@ impl Eval<'_, '_, '_> {
         accepts: &impl Fn(Known) -> bool,
         bits: &mut Bits,
     ) -> Result<()> {
-        let shapes = self.pack().shapes(section)?;
-        let mut wanted = vec![false; shapes.templates.len() + 1];
+        let mut wanted = vec![false; self.pack().n_templates(section) + 1];
         let mut any = false;
-        for (template, known) in known_at(&shapes, path) {
+        for (template, known) in self.pack().known_at(section, path)? {
             if accepts(known) {
                 if let Some(slot) = wanted.get_mut(template as usize) {
                     *slot = true;
@@ -888,8 +906,19 @@ pub fn add_accepted(
     accepted: &[bool],
     bits: &mut Bits,
 ) -> Result<()> {
+    /// So many values are looked for among the numbers as they are stored.
+    const FEW: usize = 8;
     if !accepted.contains(&true) {
         return Ok(());
+    }
+    if pack.expects_one_question() {
+        let ids: Vec<u32> =
+            (0..).zip(accepted).filter(|(_, passes)| **passes).map(|(id, _)| id).collect();
+        if ids.len() <= FEW {
+            let events = pack.events_of(section, column, &ids)?;
+            events.into_iter().for_each(|event| bits.set(event));
+            return Ok(());
+        }
     }
     pack.occurrences(section, column, |event, id| {
         if accepted.get(id as usize).copied().unwrap_or_default() {

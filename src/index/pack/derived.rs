@@ -16,6 +16,7 @@ use crate::index::pack::left_out::PieceRow;
 use crate::index::pack::made::Made;
 use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
+use crate::index::pack::wire::Content;
 use crate::index::pack::wire::FrameWriter;
 
 /// Derives bytes from a pack.
@@ -75,7 +76,7 @@ impl PackBuilder {
         let (mut bytes, made) = view.into_made().ok_or_else(gone)?;
         if let Ok(derived) = derived {
             footer.derived = footer.frames.len() as u32;
-            footer.frames.push(writer.write(&mut bytes, &derived)?);
+            footer.frames.push(writer.write(&mut bytes, &derived, Content::Texts)?);
         }
         seal(&footer, &mut bytes, writer)?;
         self.templates = made.templates;

@@ -16,11 +16,17 @@ use crate::index::pack::column::width_of;
 use crate::index::pack::column::write_uuid;
 use crate::index::pack::layout::ColumnRow;
 use crate::index::pack::section::ROOT;
+use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
+use crate::index::pack::shape::Known;
+use crate::index::pack::shape::Shape;
 use crate::index::pack::shape::ValueKind;
+use crate::index::pack::view::NO_JSON;
 use crate::index::pack::view::NO_TIME;
 use crate::index::pack::view::Pack;
 use crate::index::pack::view::TIME_PATH;
+use crate::index::pack::view::known_at;
+use crate::index::pack::view::skeletons_in;
 use crate::index::pack::wire::Cursor;
 use crate::index::pack::wire::Damage;
 use crate::index::pack::wire::Short;
@@ -148,11 +154,67 @@ impl Pack {
         };
         let ids: Vec<u32> =
             (0..).zip(ids).filter(|(_, id)| is_wanted(id)).map(|(number, _)| number).collect();
+        self.events_of(section, column, &ids).map(Some)
+    }
+
+    /// Returns the events that have one of these values (by number, ascending) in a column,
+    /// ascending.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn events_of(
+        &self,
+        section: SectionId,
+        column: u32,
+        ids: &[u32],
+    ) -> Result<Vec<usize>, Damage> {
         if ids.is_empty() {
-            return Ok(Some(Vec::new()));
+            return Ok(Vec::new());
         }
-        let positions = self.with_ids(row, |bytes| positions_of(&row.meta, bytes, &ids))?;
-        self.events_at(section, column, &row.meta, &positions).map(Some)
+        let directory = self.directory(section)?;
+        let row = directory.rows.get(column as usize).ok_or(Short)?;
+        let positions = self.with_ids(row, |bytes| positions_of(&row.meta, bytes, ids))?;
+        self.events_at(section, column, &row.meta, &positions)
+    }
+
+    /// Says whether any event may have `true`, `false`, `null` or something empty at a path:
+    /// exactly where that is noted or skeletons were taken apart; where one question is all there
+    /// is, they are not for that.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn may_have_literal(&self, section: SectionId, path: &str) -> Result<bool, Damage> {
+        if self.expects_one_question() && self.has_unlinked(section) {
+            return Ok(true);
+        }
+        Ok(self.links(section)?.literal_paths.contains(path))
+    }
+
+    /// Returns what the templates of a section (by number plus one) say about a path.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn known_at(&self, section: SectionId, path: &str) -> Result<Vec<(u32, Known)>, Damage> {
+        if !self.expects_one_question() || !self.has_unlinked(section) {
+            let shapes = self.shapes(section)?;
+            return Ok(known_at(&shapes, path));
+        }
+        let base = SECTIONS.get(section.0 as usize).and_then(|row| row.path);
+        // Whatever stands at the path has a key that ends like it.
+        let end = format!("{}\"", path.rsplit('.').next().unwrap_or_default());
+        let end = memchr::memmem::Finder::new(&end);
+        let frame = self.skeleton_frame(section)?;
+        let mut found = Vec::new();
+        for (number, skeleton) in (1..).zip(skeletons_in(&frame, self.n_templates(section))?) {
+            let escaped = memchr::memchr(b'\\', skeleton).is_some();
+            if base != Some(path) && !escaped && end.find(skeleton).is_none() {
+                continue;
+            }
+            let shape = Shape::of(skeleton, section, base).map_err(|_| NO_JSON)?;
+            let here = shape.nodes.iter().filter(|(at, _)| at == path);
+            found.extend(here.map(|(_, known)| (number, *known)));
+        }
+        Ok(found)
     }
 
     /// Reads the bytes of the numbers of a column; none are stored where they follow by themselves.
@@ -195,6 +257,9 @@ impl Pack {
             }
             if own {
                 events.push(event);
+            }
+            if left.peek().is_none() {
+                break;
             }
         }
         if left.peek().is_some() { Err(Short.into()) } else { Ok(events) }

@@ -27,6 +27,7 @@ use crate::index::pack::section::ENVELOPE;
 use crate::index::pack::section::N_SECTIONS;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
+use crate::index::pack::wire::Content;
 use crate::index::pack::wire::FrameWriter;
 use crate::index::pack::wire::put;
 use crate::index::pack::wire::put_bytes;
@@ -63,6 +64,13 @@ struct Shared {
     bytes: Vec<u8>,
     rows: Vec<usize>,
     cold: bool,
+}
+
+/// Which frame of a column is meant.
+#[derive(Clone, Copy)]
+enum Slot {
+    Dict,
+    Ids,
 }
 
 impl PackBuilder {
@@ -221,8 +229,8 @@ impl PackBuilder {
             let cold = is_cold(column.section);
             if cold && !dicts.cold {
                 // Frames that can be left out hold nothing else.
-                close(&mut dicts, frames, &mut rows, |row| &mut row.dict.0)?;
-                close(&mut ids, frames, &mut rows, |row| &mut row.ids.0)?;
+                close(&mut dicts, frames, &mut rows, Slot::Dict)?;
+                close(&mut ids, frames, &mut rows, Slot::Ids)?;
                 (dicts.cold, ids.cold) = (true, true);
             }
             let dict_offset = dicts.bytes.len();
@@ -250,14 +258,14 @@ impl PackBuilder {
             dicts.rows.push(at);
             ids.rows.push(at);
             if dicts.bytes.len() >= if cold { COLD_DICT_FRAME } else { HOT_FRAME } {
-                close(&mut dicts, frames, &mut rows, |row| &mut row.dict.0)?;
+                close(&mut dicts, frames, &mut rows, Slot::Dict)?;
             }
             if ids.bytes.len() >= if cold { COLD_IDS_FRAME } else { HOT_FRAME } {
-                close(&mut ids, frames, &mut rows, |row| &mut row.ids.0)?;
+                close(&mut ids, frames, &mut rows, Slot::Ids)?;
             }
         }
-        close(&mut dicts, frames, &mut rows, |row| &mut row.dict.0)?;
-        close(&mut ids, frames, &mut rows, |row| &mut row.ids.0)?;
+        close(&mut dicts, frames, &mut rows, Slot::Dict)?;
+        close(&mut ids, frames, &mut rows, Slot::Ids)?;
         Ok(rows.into_iter().flatten().collect())
     }
 
@@ -279,15 +287,15 @@ impl PackBuilder {
             own().for_each(|t| put(&mut plain, t.skeleton.len() as u64));
             own().for_each(|t| plain.extend_from_slice(&t.skeleton));
             let cold = is_cold(SectionId(number as u8));
-            let add = |frames: &mut Frames<'_>, plain: &[u8]| {
-                if cold { frames.add_cold(plain) } else { frames.add(plain) }
+            let add = |frames: &mut Frames<'_>, plain: &[u8], content| {
+                if cold { frames.add_cold(plain, content) } else { frames.add_of(plain, content) }
             };
-            section.skeletons = add(frames, &plain)?;
+            section.skeletons = add(frames, &plain, Content::Texts)?;
             plain.clear();
             if let Some(ids) = self.template_of.get(number) {
                 write_template_ids(ids, n_templates, &mut plain);
             }
-            section.templates = add(frames, &plain)?;
+            section.templates = add(frames, &plain, Content::Numbers)?;
             plain.clear();
             let base = SECTIONS.get(number).and_then(|s| s.path).unwrap_or_default().len();
             let own: Vec<&ColumnRow> = self
@@ -299,7 +307,7 @@ impl PackBuilder {
                 .collect();
             put(&mut plain, own.len() as u64);
             own.iter().for_each(|row| row.put(base, &mut plain));
-            section.directory = add(frames, &plain)?;
+            section.directory = add(frames, &plain, Content::Texts)?;
             if !cold {
                 plain.clear();
                 self.write_links(number, &mut plain);
@@ -356,16 +364,26 @@ fn close(
     shared: &mut Shared,
     frames: &mut Frames<'_>,
     rows: &mut [Option<ColumnRow>],
-    slot: impl Fn(&mut ColumnRow) -> &mut u32,
+    slot: Slot,
 ) -> std::io::Result<()> {
     if shared.rows.is_empty() {
         return Ok(());
     }
-    let frame =
-        if shared.cold { frames.add_cold(&shared.bytes)? } else { frames.add(&shared.bytes)? };
+    let content = match slot {
+        Slot::Dict => Content::Texts,
+        Slot::Ids => Content::Numbers,
+    };
+    let frame = if shared.cold {
+        frames.add_cold(&shared.bytes, content)?
+    } else {
+        frames.add_of(&shared.bytes, content)?
+    };
     for at in shared.rows.drain(..) {
         if let Some(Some(row)) = rows.get_mut(at) {
-            *slot(row) = frame;
+            match slot {
+                Slot::Dict => row.dict.0 = frame,
+                Slot::Ids => row.ids.0 = frame,
+            }
         }
     }
     shared.bytes.clear();

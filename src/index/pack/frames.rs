@@ -4,6 +4,7 @@ use crate::index::pack::layout::Footer;
 use crate::index::pack::layout::MAGIC;
 use crate::index::pack::layout::NO_FRAME;
 use crate::index::pack::left_out::MadeFrames;
+use crate::index::pack::wire::Content;
 use crate::index::pack::wire::FrameRef;
 use crate::index::pack::wire::FrameWriter;
 
@@ -30,9 +31,14 @@ impl<'w> Frames<'w> {
     }
 
     pub(super) fn add(&mut self, plain: &[u8]) -> std::io::Result<u32> {
+        self.add_of(plain, Content::Texts)
+    }
+
+    /// Adds a frame of texts or numbers.
+    pub(super) fn add_of(&mut self, plain: &[u8], content: Content) -> std::io::Result<u32> {
         let frame = match &mut self.writing {
             Writing::Stored(writer) | Writing::Referring(writer, _) => {
-                writer.write(&mut self.out, plain)?
+                writer.write(&mut self.out, plain, content)?
             }
             Writing::Again(_) => FrameRef::default(),
         };
@@ -47,13 +53,13 @@ impl<'w> Frames<'w> {
     }
 
     /// Adds a frame that only serves bodies, envelopes and putting lines together again.
-    pub(super) fn add_cold(&mut self, plain: &[u8]) -> std::io::Result<u32> {
+    pub(super) fn add_cold(&mut self, plain: &[u8], content: Content) -> std::io::Result<u32> {
         // What is shorter than its row in the table is not worth leaving out.
         if plain.len() <= LEFT_OUT_MIN {
-            return self.add(plain);
+            return self.add_of(plain, content);
         }
         let frame = match &mut self.writing {
-            Writing::Stored(_) => return self.add(plain),
+            Writing::Stored(_) => return self.add_of(plain, content),
             Writing::Referring(_, made) => {
                 made.insert(self.table.len() as u32, plain.to_vec());
                 FrameRef::left_out(self.out.len(), plain)?
@@ -74,7 +80,7 @@ impl<'w> Frames<'w> {
 
     /// Adds a cold frame unless there is nothing to say.
     pub(super) fn add_some_cold(&mut self, plain: &[u8], any: bool) -> std::io::Result<u32> {
-        if any { self.add_cold(plain) } else { Ok(NO_FRAME) }
+        if any { self.add_cold(plain, Content::Texts) } else { Ok(NO_FRAME) }
     }
 }
 
@@ -89,7 +95,7 @@ pub(super) fn seal(
 ) -> std::io::Result<()> {
     let mut text = Vec::new();
     footer.put(&mut text);
-    let end = writer.write(bytes, &text)?;
+    let end = writer.write(bytes, &text, Content::Texts)?;
     bytes.extend_from_slice(&end.offset.to_le_bytes());
     bytes.extend_from_slice(&end.stored.to_le_bytes());
     bytes.extend_from_slice(&end.plain.to_le_bytes());

@@ -150,7 +150,8 @@ pub struct Shapes {
 pub struct Directory {
     /// All rows.
     pub rows: Vec<ColumnRow>,
-    by_path: HashMap<String, Vec<u32>>,
+    /// Their numbers in the order of their paths.
+    by_path: Vec<u32>,
 }
 
 impl Directory {
@@ -161,7 +162,11 @@ impl Directory {
 
     /// Returns the columns at a joined path.
     pub fn at(&self, path: &str) -> &[u32] {
-        self.by_path.get(path).map(Vec::as_slice).unwrap_or_default()
+        let path_of = |at: &u32| self.rows.get(*at as usize).map(|row| row.path.as_str());
+        let start = self.by_path.partition_point(|at| path_of(at) < Some(path));
+        let own = self.by_path.get(start..).unwrap_or_default();
+        let end = own.iter().take_while(|at| path_of(at) == Some(path)).count();
+        own.get(..end).unwrap_or_default()
     }
 }
 
@@ -247,6 +252,16 @@ impl Bytes {
             Bytes::Made(bytes) => bytes,
         }
     }
+}
+
+pub(super) const NO_JSON: Damage = Damage { offset: 0, what: "a skeleton is no JSON" };
+
+/// Finds `n` skeletons in their frame.
+pub(super) fn skeletons_in(frame: &[u8], n: usize) -> std::result::Result<Vec<&[u8]>, Short> {
+    let mut cursor = Cursor::new(frame);
+    let lens: Vec<usize> =
+        (0..n).map(|_| cursor.get_len(frame.len())).collect::<std::result::Result<_, _>>()?;
+    lens.into_iter().map(|len| cursor.take(len)).collect()
 }
 
 /// An open pack.
@@ -589,6 +604,29 @@ impl Pack {
     /// # Errors
     /// When its bytes are not what was written.
     pub fn filter(&self) -> Result<WordFilter<'_>> {
+        let (filter, whole) = self.filter_bytes()?;
+        if !self.lock().filter_checked {
+            if xxhash_rust::xxh3::xxh3_64(whole) != self.footer.filter_sum {
+                return Err(Damage {
+                    offset: self.footer.filter_offset,
+                    what: "the filter is damaged",
+                });
+            }
+            self.lock().filter_checked = true;
+        }
+        Ok(filter)
+    }
+
+    /// Says whether the pack may hold what is looked for; a yes of a damaged filter costs time
+    /// only, a no is relied upon, so that the sum is checked before one is given.
+    ///
+    /// # Errors
+    /// When the bytes of the filter are not what was written.
+    pub fn may_hold(&self, looked_for: impl Fn(&WordFilter<'_>) -> bool) -> Result<bool> {
+        Ok(looked_for(&self.filter_bytes()?.0) || looked_for(&self.filter()?))
+    }
+
+    fn filter_bytes(&self) -> Result<(WordFilter<'_>, &[u8])> {
         let start = self.footer.filter_offset as usize;
         let middle = start.saturating_add(self.footer.filter_descriptor as usize);
         let end = middle.saturating_add(self.footer.filter_fingerprints as usize);
@@ -596,14 +634,8 @@ impl Pack {
         let bytes = self.bytes();
         let descriptor = bytes.get(start..middle).ok_or_else(damage)?;
         let fingerprints = bytes.get(middle..end).ok_or_else(damage)?;
-        if !self.lock().filter_checked {
-            let whole = bytes.get(start..end).ok_or_else(damage)?;
-            if xxhash_rust::xxh3::xxh3_64(whole) != self.footer.filter_sum {
-                return Err(damage());
-            }
-            self.lock().filter_checked = true;
-        }
-        Ok(WordFilter::new(descriptor, fingerprints))
+        let whole = bytes.get(start..end).ok_or_else(damage)?;
+        Ok((WordFilter::new(descriptor, fingerprints), whole))
     }
 
     /// Returns in which column a word can stand; `None` for packs from before that was noted.
@@ -671,11 +703,15 @@ impl Pack {
                     let base = SECTIONS.get(section.0 as usize).and_then(|s| s.path);
                     let mut cursor = Cursor::new(&bytes);
                     let n = cursor.get_len(bytes.len())?;
-                    for at in 0..n as u32 {
+                    directory.rows.reserve_exact(n);
+                    for _ in 0..n {
                         let row = ColumnRow::get(base.unwrap_or_default(), &mut cursor)?;
-                        directory.by_path.entry(row.path.clone()).or_default().push(at);
                         directory.rows.push(row);
                     }
+                    directory.by_path = (0..n as u32).collect();
+                    let rows = &directory.rows;
+                    let path_of = |at: &u32| rows.get(*at as usize).map(|row| row.path.as_str());
+                    directory.by_path.sort_by(|a, b| path_of(a).cmp(&path_of(b)));
                 }
                 let size = directory.memory();
                 Ok((directory, size))
@@ -705,6 +741,27 @@ impl Pack {
         Ok(Some(cursor.take(length)?.to_vec()))
     }
 
+    /// Returns the frame of all skeletons of a section; see [`skeletons_in`].
+    ///
+    /// # Errors
+    /// On damage.
+    pub(super) fn skeleton_frame(&self, section: SectionId) -> Result<Frame> {
+        self.frame(self.section(section).skeletons)
+    }
+
+    /// Says whether what the skeletons of a section hold shows only when they are taken apart, and
+    /// they were not.
+    pub(super) fn has_unlinked(&self, section: SectionId) -> bool {
+        self.made.is_none()
+            && self.section(section).links == 0
+            && !self.lock().shapes.contains_key(&section.0)
+    }
+
+    /// Returns how many templates a section has.
+    pub fn n_templates(&self, section: SectionId) -> usize {
+        self.section(section).n_templates as usize
+    }
+
     /// Returns the skeletons of a section, taken apart and linked to their columns.
     ///
     /// # Errors
@@ -726,23 +783,16 @@ impl Pack {
             return Ok((shapes, 0));
         }
         let bytes = self.frame(frames.skeletons)?;
-        let mut cursor = Cursor::new(&bytes);
         let n = frames.n_templates as usize;
-        let mut lens = Vec::with_capacity(n);
-        for _ in 0..n {
-            lens.push(cursor.get_len(bytes.len())?);
-        }
         let directory = self.directory(section)?;
         let mut links = Links::new(directory.rows.len(), n);
         let base = SECTIONS.get(section.0 as usize).and_then(|s| s.path);
         let mut made = self.made.as_ref().map(|made| made.shapes(section));
         let mut key_numbers: HashMap<String, u32> = HashMap::new();
-        for len in lens {
-            let skeleton = cursor.take(len)?;
+        for skeleton in skeletons_in(&bytes, n)? {
             let shape = match made.as_mut().and_then(Iterator::next) {
                 Some(shape) => shape.clone(),
-                None => Shape::of(skeleton, section, base)
-                    .map_err(|_| Damage { offset: 0, what: "a skeleton is no JSON" })?,
+                None => Shape::of(skeleton, section, base).map_err(|_| NO_JSON)?,
             };
             links.add(gap_columns(&shape, &directory)?);
             for path in shape.literal_paths() {

@@ -255,7 +255,17 @@ impl Deref for FrameBytes<'_> {
 
 /// Compresses frames one behind the other; keeps the compressor's memory between packs.
 pub struct FrameWriter {
-    compressor: zstd::bulk::Compressor<'static>,
+    texts: zstd::bulk::Compressor<'static>,
+    numbers: zstd::bulk::Compressor<'static>,
+}
+
+/// What a frame is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Texts, or a bit of everything.
+    Texts,
+    /// Numbers of values or templates as planes of bytes.
+    Numbers,
 }
 
 impl std::fmt::Debug for FrameWriter {
@@ -270,22 +280,38 @@ impl FrameWriter {
     /// # Errors
     /// When zstd cannot allocate.
     pub fn new(level: i32) -> std::io::Result<FrameWriter> {
-        let mut compressor = zstd::bulk::Compressor::new(level)?;
-        compressor.include_checksum(false)?;
-        compressor.include_contentsize(false)?;
-        Ok(FrameWriter { compressor })
+        let compressor = || {
+            let mut compressor = zstd::bulk::Compressor::new(level)?;
+            compressor.include_checksum(false)?;
+            compressor.include_contentsize(false)?;
+            std::io::Result::Ok(compressor)
+        };
+        let mut numbers = compressor()?;
+        // Short repeats among numbers are chance: noting them takes more than it saves, and makes
+        // reading slow.
+        numbers.set_parameter(zstd::zstd_safe::CParameter::MinMatch(7))?;
+        Ok(FrameWriter { texts: compressor()?, numbers })
     }
 
     /// Appends `plain` to `out`, compressed where that helps.
     ///
     /// # Errors
     /// When zstd fails, or the frame is 4 GiB or more.
-    pub fn write(&mut self, out: &mut Vec<u8>, plain: &[u8]) -> std::io::Result<FrameRef> {
+    pub fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        plain: &[u8],
+        content: Content,
+    ) -> std::io::Result<FrameRef> {
         let offset = out.len();
         let too_long = || std::io::Error::other("a frame of 4 GiB or more");
         let plain_len = u32::try_from(plain.len()).map_err(|_| too_long())?;
         if plain.len() > 24 {
-            let packed = self.compressor.compress(plain)?;
+            let compressor = match content {
+                Content::Texts => &mut self.texts,
+                Content::Numbers => &mut self.numbers,
+            };
+            let packed = compressor.compress(plain)?;
             if packed.len() < plain.len() {
                 out.extend_from_slice(&packed);
             } else {
@@ -437,7 +463,9 @@ mod tests {
         let mut writer = FrameWriter::new(3).unwrap();
         let mut pack = vec![1, 2, 3];
         let plain = b"the same text the same text the same text".repeat(20);
-        let frame = writer.write(&mut pack, &plain).unwrap();
+        let numbers = writer.write(&mut pack, &plain, Content::Numbers).unwrap();
+        assert_eq!(*read_frame(&pack, &numbers).unwrap(), plain);
+        let frame = writer.write(&mut pack, &plain, Content::Texts).unwrap();
         assert_eq!(*read_frame(&pack, &frame).unwrap(), plain);
         pack[5] ^= 1;
         assert_eq!(read_frame(&pack, &frame).unwrap_err().what, "checksum mismatch");
