@@ -15,8 +15,8 @@ use crate::index::pack::left_out::MadeFrames;
 use crate::index::pack::left_out::PieceRow;
 use crate::index::pack::made::Made;
 use crate::index::pack::view::Pack;
-use crate::index::pack::wire::Damage;
 use crate::index::pack::wire::Content;
+use crate::index::pack::wire::Damage;
 use crate::index::pack::wire::FrameWriter;
 
 /// Derives bytes from a pack.

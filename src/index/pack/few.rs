@@ -140,17 +140,22 @@ impl Pack {
             return Ok(None);
         }
         // Most UUIDs are seen not to be wanted by their first bytes.
-        let start = |id: &[u8; 16]| usize::from(u16::from_le_bytes([id[0], id[1]]));
-        let mut starts = vec![false; 1 << 16];
+        let start = |id: &[u8; 16]| {
+            let start = usize::from(u16::from_le_bytes([id[0], id[1]]));
+            (start / 64, 1_u64 << (start % 64))
+        };
+        let mut starts = [0_u64; (1 << 16) / 64];
         for id in wanted {
-            if let Some(slot) = starts.get_mut(start(id)) {
-                *slot = true;
+            let (word, bit) = start(id);
+            if let Some(slot) = starts.get_mut(word) {
+                *slot |= bit;
             }
         }
         let length = (row.meta.n_entries as usize).checked_mul(16).ok_or(Short)?;
         let (ids, _) = cursor.take(length)?.as_chunks::<16>();
         let is_wanted = |id: &[u8; 16]| {
-            starts.get(start(id)).copied().unwrap_or_default() && wanted.contains(id)
+            let (word, bit) = start(id);
+            starts.get(word).is_some_and(|slot| slot & bit != 0) && wanted.contains(id)
         };
         let ids: Vec<u32> =
             (0..).zip(ids).filter(|(_, id)| is_wanted(id)).map(|(number, _)| number).collect();
