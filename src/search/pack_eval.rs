@@ -906,16 +906,20 @@ pub fn add_accepted(
     accepted: &[bool],
     bits: &mut Bits,
 ) -> Result<()> {
-    /// So many values are looked for among the numbers as they are stored.
+    /// So many values are looked for among the numbers of all.
     const FEW: usize = 8;
-    if !accepted.contains(&true) {
+    let ids = (0..).zip(accepted).filter(|(_, passes)| **passes).map(|(id, _)| id);
+    let ids: Vec<u32> = ids.take(FEW + 1).collect();
+    if ids.is_empty() {
         return Ok(());
     }
-    if pack.expects_one_question() {
-        let ids: Vec<u32> =
-            (0..).zip(accepted).filter(|(_, passes)| **passes).map(|(id, _)| id).collect();
-        if ids.len() <= FEW {
-            let events = pack.events_of(section, column, &ids)?;
+    if ids.len() <= FEW {
+        let events = if pack.expects_one_question() {
+            Some(pack.events_of(section, column, &ids)?)
+        } else {
+            pack.events_of_few(section, column, &ids)?
+        };
+        if let Some(events) = events {
             events.into_iter().for_each(|event| bits.set(event));
             return Ok(());
         }

@@ -121,10 +121,49 @@ impl Numbers {
         tally
     }
 
+    /// Returns where one of a few numbers (ascending) stands, ascending; `None` where that is at
+    /// more than `most` places.
+    pub fn places_of(&self, few: &[u32], most: usize) -> Option<Vec<u32>> {
+        match self {
+            Numbers::Zeros(n) => match few.first() {
+                Some(0) => (*n <= most).then(|| (0..*n as u32).collect()),
+                _ => Some(Vec::new()),
+            },
+            Numbers::Rising(n) => {
+                let own = few.iter().copied().filter(|number| (*number as usize) < *n);
+                Some(own.collect()).filter(|own: &Vec<u32>| own.len() <= most)
+            }
+            Numbers::Bytes(all) => places(all, few, most),
+            Numbers::Shorts(all) => places(all, few, most),
+            Numbers::Words(all) => places(all, few, most),
+        }
+    }
+
     /// All numbers.
     pub fn iter(&self) -> Iter<'_> {
         self.iter_in(0..self.len())
     }
+}
+
+fn places<T>(all: &[T], few: &[u32], most: usize) -> Option<Vec<u32>>
+where
+    T: Copy + Eq + TryFrom<u32>,
+{
+    /// So many are compared at once before anybody looks which it is.
+    const RUN: usize = 64;
+    let few: Vec<T> = few.iter().filter_map(|number| T::try_from(*number).ok()).collect();
+    let mut found = Vec::new();
+    for (run, start) in all.chunks(RUN).zip((0_u32..).step_by(RUN)) {
+        let any = |number: &T| run.iter().fold(false, |any, own| any | (own == number));
+        if few.iter().any(any) {
+            let own = (start..).zip(run).filter(|(_, own)| few.contains(own));
+            found.extend(own.map(|(place, _)| place));
+            if found.len() > most {
+                return None;
+            }
+        }
+    }
+    Some(found)
 }
 
 /// Numbers one after the other.
@@ -216,6 +255,24 @@ mod tests {
         assert_eq!(from_planes(&[7, 9], 2, 8), None, "too large");
         assert_eq!(from_planes(&[7, 9, 1], 2, 900), None, "a byte too many");
         assert_eq!(from_planes(&[], 0, 3), Some(Numbers::Bytes(vec![])));
+    }
+
+    #[test]
+    fn few_numbers_are_found() {
+        for large in [200_u32, 300, 70_000] {
+            let all = packed((0..1_000_u32).map(|at| at * 7 % (large + 1)), large);
+            for few in [vec![], vec![7], vec![0, 14, large], vec![large + 1]] {
+                let is_there = |(_, number): &(u32, u32)| few.contains(number);
+                let expected: Vec<u32> =
+                    (0..).zip(all.iter()).filter(is_there).map(|(place, _)| place).collect();
+                assert_eq!(all.places_of(&few, 1_000), Some(expected.clone()), "{large}");
+                let fewer = expected.len().checked_sub(1);
+                assert_eq!(fewer.and_then(|most| all.places_of(&few, most)), None);
+            }
+        }
+        assert_eq!(Numbers::Zeros(3).places_of(&[0, 2], 3), Some(vec![0, 1, 2]));
+        assert_eq!(Numbers::Zeros(3).places_of(&[1], 3), Some(vec![]));
+        assert_eq!(Numbers::Rising(3).places_of(&[1, 3], 3), Some(vec![1]));
     }
 
     #[test]

@@ -1111,6 +1111,46 @@ impl Pack {
         }
     }
 
+    /// Returns the events that have one of a few values (by number, ascending) in a column,
+    /// ascending; `None` where so many have that they are better gone through one by one.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn events_of_few(
+        &self,
+        section: SectionId,
+        column: u32,
+        few: &[u32],
+    ) -> Result<Option<Vec<usize>>> {
+        let ids = self.ids(section, column)?;
+        let Some(positions) = ids.places_of(few, ids.len() / MARK_EVERY) else { return Ok(None) };
+        if self.one_each(section, column)? && ids.len() == self.len() {
+            return Ok(Some(positions.into_iter().map(|position| position as usize).collect()));
+        }
+        let marks = self.marks(section, column)?;
+        let templates = self.templates(section)?;
+        let counts = self.links(section)?.counts(column)?;
+        let mut events: Vec<usize> = Vec::with_capacity(positions.len());
+        for position in positions {
+            // The last mark before which no more values stand than before the position.
+            let mark = marks.partition_point(|values| *values <= position).saturating_sub(1);
+            let mut end = marks.get(mark).copied().ok_or(Short)?;
+            let mut event = mark * MARK_EVERY;
+            loop {
+                let template = templates.get(event).ok_or(Short)?;
+                end += counts.get(template as usize).copied().unwrap_or_default();
+                if position < end {
+                    break;
+                }
+                event += 1;
+            }
+            if events.last() != Some(&event) {
+                events.push(event);
+            }
+        }
+        Ok(Some(events))
+    }
+
     /// Calls `each` with the occurrences of a column in some events (ascending): the place of the
     /// event among `events` and the number of the value.
     ///
