@@ -383,21 +383,26 @@ fn positions_of(meta: &ColumnMeta, bytes: &[u8], ids: &[u32]) -> Result<Vec<u32>
     for id in ids {
         *is_wanted.get_mut(*id as usize).ok_or(Short)? = true;
     }
-    let (low, high) = bytes.split_at(n);
-    let planes: Vec<&[u8]> = high.chunks(n).collect();
     let mut fresh = 0_usize;
     let mut found = Vec::new();
-    for (position, low) in low.iter().enumerate() {
-        let above = |(k, plane): (usize, &&[u8])| {
-            usize::from(plane.get(position).copied().unwrap_or_default()) << (8 * (k + 1))
-        };
-        let code = planes.iter().enumerate().map(above).fold(usize::from(*low), |a, b| a | b);
-        let id = code.checked_sub(1).unwrap_or_else(|| {
-            fresh += 1;
-            fresh - 1
-        });
+    let mut look = |position: usize, code: usize| {
+        let id = if code == 0 { fresh } else { code - 1 };
+        fresh += usize::from(code == 0);
         if is_wanted.get(id).copied().unwrap_or_default() {
             found.push(position as u32);
+        }
+    };
+    let (low, high) = bytes.split_at(n);
+    // Nearly all are of these widths.
+    match width {
+        1 => low.iter().enumerate().for_each(|(at, low)| look(at, usize::from(*low))),
+        2 => low.iter().zip(high).enumerate().for_each(|(at, (low, high))| {
+            look(at, usize::from(u16::from_le_bytes([*low, *high])));
+        }),
+        _ => {
+            let plane = |k: usize, at: usize| bytes.get(k * n + at).copied().unwrap_or_default();
+            let code = |at| u32::from_le_bytes([0, 1, 2, 3].map(|k| plane(k, at)));
+            (0..n).for_each(|at| look(at, code(at) as usize));
         }
     }
     Ok(found)
