@@ -36,7 +36,77 @@ pub struct FewValues {
     pub values: BTreeMap<u32, Vec<u8>>,
 }
 
+/// Few events that have one section: its columns are read of them one after the other.
+#[derive(Debug)]
+pub struct FewEvents {
+    section: SectionId,
+    /// The events, ascending.
+    pub events: Vec<usize>,
+    /// The template of each, by number plus one.
+    pub templates: Vec<u32>,
+    /// How many events of each template stand before each of them.
+    before: Vec<Vec<u32>>,
+}
+
 impl Pack {
+    /// Returns those of few events (ascending) that have a section.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn few_events(&self, section: SectionId, events: &[usize]) -> Result<FewEvents, Damage> {
+        let all = self.templates_unkept(section)?;
+        let of = |event: usize| all.get(event).filter(|template| *template > 0);
+        let own = events.iter().filter_map(|event| Some((*event, of(*event)?)));
+        let (events, templates): (Vec<usize>, Vec<u32>) = own.unzip();
+        let n_templates = self.links(section)?.gap_columns.len();
+        let (mut counts, mut here) = (vec![0_u32; n_templates + 1], 0);
+        let mut before = Vec::with_capacity(events.len());
+        for event in &events {
+            for template in all.iter_in(here..*event) {
+                if let Some(count) = counts.get_mut(template as usize) {
+                    *count += 1;
+                }
+            }
+            here = *event;
+            before.push(counts.clone());
+        }
+        Ok(FewEvents { section, events, templates, before })
+    }
+
+    /// Returns the columns in which any of few events has a value, ascending.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn columns_of(&self, few: &FewEvents) -> Result<Vec<u32>, Damage> {
+        let links = self.links(few.section)?;
+        let mut templates = few.templates.clone();
+        templates.sort_unstable();
+        templates.dedup();
+        let own = templates.iter().filter_map(|t| links.gap_columns.get(*t as usize - 1));
+        let mut columns: Vec<u32> = own.flatten().copied().collect();
+        columns.sort_unstable();
+        columns.dedup();
+        Ok(columns)
+    }
+
+    /// The same as [`Self::few_values`].
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn values_of(&self, few: &FewEvents, column: u32) -> Result<FewValues, Damage> {
+        let links = self.links(few.section)?;
+        let holders = links.holders(column);
+        let mut positions = Vec::with_capacity(few.events.len());
+        for (place, (template, before)) in few.templates.iter().zip(&few.before).enumerate() {
+            let passed = |(t, n): &(u32, u32)| before.get(*t as usize).map_or(0, |b| b * n);
+            let own = holders.binary_search_by_key(template, |(holder, _)| *holder);
+            let Some((_, n)) = own.ok().and_then(|at| holders.get(at)) else { continue };
+            let first: u32 = holders.iter().map(passed).sum();
+            positions.extend((0..*n).map(|nth| (place, first + nth)));
+        }
+        self.values_at(few.section, column, positions)
+    }
+
     /// Says whether the values of so many events are better read by [`Self::few_values`]: where
     /// columns are decoded for one question only.
     pub fn are_few(&self, n_events: usize) -> bool {
@@ -56,6 +126,18 @@ impl Pack {
         let directory = self.directory(section)?;
         let row = directory.rows.get(column as usize).ok_or(Short)?;
         let positions = self.positions(section, column, &row.meta, events)?;
+        self.values_at(section, column, positions)
+    }
+
+    /// Returns the values at some positions of a column, and the places of their events.
+    fn values_at(
+        &self,
+        section: SectionId,
+        column: u32,
+        positions: Vec<(usize, u32)>,
+    ) -> Result<FewValues, Damage> {
+        let directory = self.directory(section)?;
+        let row = directory.rows.get(column as usize).ok_or(Short)?;
         let at: Vec<u32> = positions.iter().map(|(_, position)| *position).collect();
         let ids = self.with_ids(row, |bytes| few_ids(&row.meta, bytes, &at))?;
         let mut wanted = ids.clone();
