@@ -15,6 +15,7 @@ use crate::event::time::TimeRange;
 use crate::event::time::Timestamp;
 use crate::event::zone::Zone;
 use crate::index::error::IndexError;
+use crate::index::memory::give_back_soon;
 use crate::index::pack::place_list::Places;
 use crate::index::pack::view::NO_TIME;
 use crate::index::pack::view::Pack;
@@ -211,6 +212,9 @@ impl Searcher {
     pub fn with_cache(mut self, bytes: usize) -> Searcher {
         self.cache = bytes;
         self.index.sparing = bytes < CACHE_BYTES;
+        if self.index.sparing {
+            give_back_soon();
+        }
         self
     }
 
