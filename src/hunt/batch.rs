@@ -39,6 +39,7 @@ use crate::search::evidence::Evidence;
 use crate::search::evidence::Hit;
 use crate::search::evidence::Hits;
 use crate::search::evidence::SearchOptions;
+use crate::search::evidence::Wider;
 use crate::sigma::rule::Level;
 use crate::sigma::rule::RuleSet;
 
@@ -95,6 +96,8 @@ struct Asked {
     /// Its events only where [`novelty::wanted`].
     hits: Hits,
     calls: Vec<Call>,
+    /// Events without a body that [`undecidable::question`] asks for.
+    n_open: u64,
 }
 
 /// What all parts of a run share.
@@ -158,7 +161,11 @@ pub fn hunt(
     correlations::run(&mut run, &selection, &asked, &mut report)?;
     // What is left to do asks for totals, and about other events.
     for answer in &mut asked {
-        *answer = std::rc::Rc::new(Asked { hits: answer.hits.clone(), calls: Vec::new() });
+        *answer = std::rc::Rc::new(Asked {
+            hits: answer.hits.clone(),
+            calls: Vec::new(),
+            n_open: answer.n_open,
+        });
     }
     run.facts = Facts::default();
     if rules.analyses {
@@ -194,7 +201,7 @@ fn ask_all(
 }
 
 /// Puts the questions of some rules, equal ones once, and collapses what matched into requests; the
-/// first time it is asked as well what is a page and what collection.
+/// first time it is asked as well what is a page, what collection, and what cannot be decided.
 fn ask(
     run: &mut Run<'_>,
     selection: &selection::Selection<'_>,
@@ -203,6 +210,7 @@ fn ask(
     asked: &mut [Option<std::rc::Rc<Asked>>],
 ) -> Result<(), SearchError> {
     let mut different: Vec<QueryAst> = Vec::new();
+    let mut wider = Wider::default();
     let mut numbers: HashMap<String, usize> = HashMap::new();
     let mut wanted: Vec<(usize, usize)> = Vec::with_capacity(questions.len());
     for (rule, question) in questions {
@@ -211,16 +219,23 @@ fn ask(
             different.len() - 1
         });
         wanted.push((rule, number));
+        wider.questions.resize(different.len(), None);
+        let beside = selection.rules.get(rule).filter(|_| first).and_then(undecidable::question);
+        if let (Some(beside), Some(slot)) = (beside, wider.questions.get_mut(number)) {
+            *slot = Some(beside);
+            wider.without = Some(undecidable::has_body());
+        }
     }
     if first {
         different.extend([pages(), collection()]);
     }
     let options = run.search_options();
-    let mut answers = match different.as_slice() {
+    let found = match different.as_slice() {
         // Packs remember the conditions of a question that comes alone.
-        [one] => vec![run.evidence.search(one, &options)?],
-        all => run.evidence.search_all(all, &options)?,
+        [one] => vec![(run.evidence.search(one, &options)?, 0)],
+        all => run.evidence.search_all_wider(all, &wider, &options)?,
     };
+    let (mut answers, n_open): (Vec<Hits>, Vec<u64>) = found.into_iter().unzip();
     if first {
         let mut next = || answers.pop().map(|answer| answer.hits).unwrap_or_default();
         let (collecting, paging) = (next(), next());
@@ -245,7 +260,8 @@ fn ask(
     let answers: Vec<std::rc::Rc<Asked>> = answers
         .into_iter()
         .zip(calls)
-        .map(|(hits, calls)| std::rc::Rc::new(Asked { hits, calls }))
+        .zip(n_open)
+        .map(|((hits, calls), n_open)| std::rc::Rc::new(Asked { hits, calls, n_open }))
         .collect();
     for (rule, number) in wanted {
         if let Some(slot) = asked.get_mut(rule) {

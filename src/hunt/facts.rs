@@ -193,6 +193,9 @@ fn set<T: Copy + Default>(all: &mut Vec<T>, at: usize, number: T) {
     }
 }
 
+/// Of so many events values are read at a time: what is made of them on the way is larger than what
+/// is kept.
+const AT_A_TIME: usize = 1 << 16;
 /// Upper halves below this are places in a list.
 const PARTS: usize = 1 << 20;
 /// Lower halves below this are places in a list.
@@ -294,8 +297,10 @@ impl Facts {
                 .filter_map(|slot| self.columns.get(*slot))
                 .map(|column| column.field.clone())
                 .collect();
-            for (slot, codes) in slots.into_iter().zip(evidence.codes(&ids, &fields)?) {
-                self.keep(slot, &ids, &codes);
+            for ids in ids.chunks(AT_A_TIME) {
+                for (slot, codes) in slots.iter().zip(evidence.codes(ids, &fields)?) {
+                    self.keep(*slot, ids, &codes);
+                }
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ pub mod error;
 mod feed;
 pub mod lines;
 pub mod manifest;
+pub mod memory;
 pub mod merge;
 pub mod mmap;
 pub mod options;

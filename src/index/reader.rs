@@ -42,6 +42,8 @@ pub struct IndexReader {
     lines: OnceLock<Arc<Lines>>,
     /// Whether no second question is expected of any pack.
     pub once: bool,
+    /// Whether columns of all packs are to be held at a time, and so as little of each as serves.
+    pub sparing: bool,
     /// Further places and rejected runs as they were then: a writer may replace the files.
     held: [Option<File>; 2],
 }
@@ -90,6 +92,7 @@ impl IndexReader {
             places: OnceLock::new(),
             lines: OnceLock::new(),
             once: false,
+            sparing: false,
         })
     }
 
@@ -126,7 +129,7 @@ impl IndexReader {
         } else {
             pack
         };
-        Ok(slot.get_or_init(|| pack.for_one_question(self.once)))
+        Ok(slot.get_or_init(|| pack.for_one_question(self.once).keeping_little(self.sparing)))
     }
 
     /// Says where a damage stands, or which source is not what it was.

@@ -1,5 +1,7 @@
 //! Which events of a pack: one bit each.
 
+use crate::index::pack::numbers::Numbers;
+
 /// A set of event numbers below a fixed length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bits {
@@ -40,6 +42,37 @@ impl Bits {
     pub fn unset(&mut self, at: usize) {
         if let Some(word) = self.words.get_mut(at / 64) {
             *word &= !(1 << (at % 64));
+        }
+    }
+
+    /// Puts events in whose numbers lie behind `at` times 64, one for each bit.
+    pub fn set_word(&mut self, at: usize, bits: u64) {
+        if let Some(word) = self.words.get_mut(at) {
+            *word |= bits;
+        }
+    }
+
+    /// Puts in every event of whose number (they stand in the order of the events) `wanted` says so.
+    pub fn set_where(&mut self, numbers: &Numbers, wanted: impl Fn(u32) -> bool) {
+        match numbers {
+            Numbers::Bytes(all) => self.set_among(all, wanted),
+            Numbers::Shorts(all) => self.set_among(all, wanted),
+            Numbers::Words(all) => self.set_among(all, wanted),
+            all => all.each(|at, number| {
+                if wanted(number) {
+                    self.set(at);
+                }
+            }),
+        }
+    }
+
+    fn set_among<T: Copy + Into<u32>>(&mut self, all: &[T], wanted: impl Fn(u32) -> bool) {
+        for (word, all) in self.words.iter_mut().zip(all.chunks(64)) {
+            let mut own = 0;
+            for (bit, number) in all.iter().enumerate() {
+                own |= u64::from(wanted((*number).into())) << bit;
+            }
+            *word |= own;
         }
     }
 
@@ -114,6 +147,14 @@ mod tests {
         assert_eq!(rest, Bits::all(130));
         rest.and(&a);
         assert_eq!(rest, a);
+        let shorts = Numbers::Shorts((0..130).map(|n| n % 7).collect());
+        for numbers in [shorts, Numbers::Bytes(vec![3; 130]), Numbers::Rising(130)] {
+            let mut bits = Bits::none(130);
+            bits.set(1);
+            bits.set_where(&numbers, |number| number % 3 == 0);
+            let own = numbers.iter().enumerate().filter(|(at, n)| *at == 1 || n % 3 == 0);
+            assert_eq!(bits.iter().collect::<Vec<_>>(), own.map(|(at, _)| at).collect::<Vec<_>>());
+        }
         a.unset(63);
         assert!(!a.has(63) && a.has(64) && !a.is_empty());
     }

@@ -146,6 +146,22 @@ pub fn questions_each(
     wanted.iter().map(one).collect()
 }
 
+/// Questions beside those of a batch: how many events they match of which something cannot be told.
+#[derive(Clone, Debug, Default)]
+pub struct Wider {
+    /// For each question of the batch one that it implies, where that is asked.
+    pub questions: Vec<Option<QueryAst>>,
+    /// Only events are counted that do not match this.
+    pub without: Option<QueryAst>,
+}
+
+impl Wider {
+    /// The wider question beside that at a place.
+    pub fn of(&self, at: usize) -> Option<&QueryAst> {
+        self.questions.get(at)?.as_ref()
+    }
+}
+
 /// A body of evidence that questions can be put to.
 pub trait Evidence: Sync {
     /// Returns the events that match, in order.
@@ -165,6 +181,27 @@ pub trait Evidence: Sync {
         options: &SearchOptions,
     ) -> Result<Vec<Hits>, SearchError> {
         questions.par_iter().map(|question| self.search(question, options)).collect()
+    }
+
+    /// The same, and how many events match the wider question beside each, 0 where there is none;
+    /// one pass may serve both.
+    ///
+    /// # Errors
+    /// As [`Self::search`], for the first question that fails.
+    fn search_all_wider(
+        &self,
+        questions: &[QueryAst],
+        wider: &Wider,
+        options: &SearchOptions,
+    ) -> Result<Vec<(Hits, u64)>, SearchError> {
+        let found = self.search_all(questions, options)?.into_iter().enumerate();
+        let count = |at| {
+            let Some(question) = wider.of(at) else { return Ok(0) };
+            let without = wider.without.iter().map(|without| without.clone().negated());
+            let parts = std::iter::once(question.clone()).chain(without);
+            self.count(&QueryAst::all_of(parts.collect()), options.range)
+        };
+        found.map(|(at, hits)| Ok((hits, count(at)?))).collect()
     }
 
     /// Returns how many events match.

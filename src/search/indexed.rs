@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -14,6 +15,8 @@ use crate::event::time::TimeRange;
 use crate::event::time::Timestamp;
 use crate::event::zone::Zone;
 use crate::index::error::IndexError;
+use crate::index::memory::give_back_soon;
+use crate::index::pack::place_list::Places;
 use crate::index::pack::view::NO_TIME;
 use crate::index::pack::view::Pack;
 use crate::index::pack::view::cached_bytes;
@@ -36,6 +39,7 @@ use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
 use crate::search::evidence::StoredEvent;
 use crate::search::evidence::WantedPeer;
+use crate::search::evidence::Wider;
 use crate::search::evidence::questions_each;
 use crate::search::first_by_peer::Wishes;
 use crate::search::pack_combinations::Combinations;
@@ -48,8 +52,10 @@ use crate::search::pack_counts::merge_counts;
 use crate::search::pack_counts::read_counts;
 use crate::search::pack_eval::BatchOfPack;
 use crate::search::pack_eval::PackScope;
+use crate::search::pack_eval::inside_of;
 use crate::search::pack_eval::judge;
 use crate::search::pack_eval::matching;
+use crate::search::pack_eval::matching_among;
 use crate::search::pack_eval::matching_shared;
 use crate::search::pack_evidence::OpenPack;
 use crate::search::pack_evidence::PackEvidence;
@@ -92,6 +98,54 @@ pub struct Searcher {
 enum Counted {
     Numbers(Combinations),
     Texts(Top),
+}
+
+/// The questions of a batch, made ready.
+struct Batch {
+    questions: Vec<Question>,
+    sets: PatternSets,
+    /// See [`Wider`].
+    wider: Vec<Option<Question>>,
+    without: Option<Question>,
+}
+
+/// What a pack says to one question of a batch.
+#[derive(Default)]
+struct OfPack {
+    total: u64,
+    wider: u64,
+    /// Those of them in order that the limit can need.
+    events: Vec<u32>,
+}
+
+/// What a pack says to all questions of a batch.
+struct BatchAnswers {
+    number: usize,
+    answers: Vec<OfPack>,
+    stand: Stand,
+}
+
+/// When and where the events of a pack stand that a batch found: four bytes for each time that one
+/// is found are less than a [`Hit`].
+enum Stand {
+    /// Of each of them, ascending.
+    Some(Vec<(u32, i64, Place)>),
+    /// Of all events of the pack: no more than it keeps anyhow.
+    All(Arc<Vec<i64>>, Arc<Places>),
+}
+
+impl BatchAnswers {
+    fn hit(&self, event: u32) -> Option<Hit> {
+        let (time, place) = match &self.stand {
+            Stand::Some(some) => {
+                let at = some.binary_search_by_key(&event, |(event, ..)| *event).ok()?;
+                some.get(at).map(|(_, time, place)| (*time, *place))?
+            }
+            Stand::All(times, places) => (*times.get(event as usize)?, places.get(event as usize)?),
+        };
+        let time = (time != NO_TIME).then_some(Timestamp(time));
+        Some(Hit { id: event_id(self.number as u32, event), time, place })
+    }
 }
 
 /// An event of a pack before its place is known.
@@ -157,6 +211,10 @@ impl Searcher {
     #[must_use]
     pub fn with_cache(mut self, bytes: usize) -> Searcher {
         self.cache = bytes;
+        self.index.sparing = bytes < CACHE_BYTES;
+        if self.index.sparing {
+            give_back_soon();
+        }
         self
     }
 
@@ -373,6 +431,47 @@ impl Searcher {
         Ok((total, hits))
     }
 
+    /// Asks one pack all questions of a batch.
+    fn batch_of_pack(
+        &self,
+        number: usize,
+        batch: &Batch,
+        options: &SearchOptions,
+    ) -> Result<BatchAnswers, SearchError> {
+        let scope = self.pack(number)?;
+        let ask = || -> Result<BatchAnswers, Damage> {
+            let mut shared = BatchOfPack::new(&batch.sets);
+            let inside = inside_of(scope, options.range)?;
+            let mut without: Option<Bits> = None;
+            let mut answers = Vec::with_capacity(batch.questions.len());
+            for (question, wider) in batch.questions.iter().zip(&batch.wider) {
+                let mut answer = OfPack::default();
+                let mut among = None;
+                if let Some(wider) = wider {
+                    // The question implies it, so it is asked about no others.
+                    let mut bits = matching_among(scope, wider, &inside, &mut shared)?;
+                    among = Some(bits.clone());
+                    if let (Some(question), false) = (&batch.without, bits.is_empty()) {
+                        if without.is_none() {
+                            without = Some(matching_among(scope, question, &inside, &mut shared)?);
+                        }
+                        without.iter().for_each(|without| bits.and_not(without));
+                    }
+                    answer.wider = bits.count();
+                }
+                let among = among.as_ref().unwrap_or(&inside);
+                let bits = matching_among(scope, question, among, &mut shared)?;
+                let hits;
+                (answer.total, hits) = self.hits_of(number, scope, &bits, options)?;
+                answer.events = hits.iter().map(|hit| split_id(hit.id).1).collect();
+                answers.push(answer);
+            }
+            let stand = stand_of(scope.pack, &answers)?;
+            Ok(BatchAnswers { number, answers, stand })
+        };
+        ask().map_err(|damage| self.damaged(number, &damage))
+    }
+
     /// Puts candidates in their final order and cuts them at the limit.
     fn order(
         &self,
@@ -570,51 +669,56 @@ impl Evidence for Searcher {
         questions: &[QueryAst],
         options: &SearchOptions,
     ) -> Result<Vec<Hits>, SearchError> {
+        let found = self.search_all_wider(questions, &Wider::default(), options)?;
+        Ok(found.into_iter().map(|(hits, _)| hits).collect())
+    }
+
+    fn search_all_wider(
+        &self,
+        questions: &[QueryAst],
+        wider: &Wider,
+        options: &SearchOptions,
+    ) -> Result<Vec<(Hits, u64)>, SearchError> {
         let packs = self.packs_of(options.range);
         self.trim(&packs);
-        self.know_conflicts(questions, &[])?;
+        let beside = wider.questions.iter().flatten().chain(&wider.without);
+        let all: Vec<QueryAst> = questions.iter().chain(beside).cloned().collect();
+        self.know_conflicts(&all, &[])?;
         let mut sharing = Sharing::default();
-        let ready: Vec<Question> = questions
-            .iter()
-            .map(|ast| Question::of_batch(ast, options.range, self.zone, &mut sharing))
-            .collect::<Result<_, _>>()
-            .map_err(|error| SearchError::Question(error.to_string()))?;
-        let sets = PatternSets::of(&ready);
-        let packs = self.packs_of(options.range);
+        let mut ready = |ast: &QueryAst| {
+            Question::of_batch(ast, options.range, self.zone, &mut sharing)
+                .map_err(|error| SearchError::Question(error.to_string()))
+        };
+        let own: Vec<Question> = questions.iter().map(&mut ready).collect::<Result<_, _>>()?;
+        let batch = Batch {
+            sets: PatternSets::of(&own),
+            questions: own,
+            wider: (0..questions.len())
+                .map(|at| wider.of(at).map(&mut ready).transpose())
+                .collect::<Result<_, _>>()?,
+            without: wider.without.as_ref().map(&mut ready).transpose()?,
+        };
         // Every pack is asked everything while its columns are at hand.
-        let answers: Vec<Vec<(u64, Vec<Hit>)>> = packs
+        let answers: Vec<BatchAnswers> = packs
             .par_iter()
             .map(|number| {
-                let scope = self.pack(*number)?;
-                let mut batch = BatchOfPack::new(&sets);
-                let answers = ready
-                    .iter()
-                    .map(|question| {
-                        matching_shared(scope, question, &mut batch)
-                            .and_then(|bits| self.hits_of(*number, scope, &bits, options))
-                    })
-                    .collect::<Result<_, _>>()
-                    .map_err(|damage| self.damaged(*number, &damage));
+                let answers = self.batch_of_pack(*number, &batch, options);
                 self.done(*number);
                 answers
             })
             .collect::<Result<_, SearchError>>()?;
-        let mut found: Vec<(u64, Vec<Vec<Hit>>)> = vec![(0, Vec::new()); questions.len()];
-        for pack in answers {
-            for ((total, all), (count, own)) in found.iter_mut().zip(pack) {
-                *total += count;
-                if !own.is_empty() {
-                    all.push(own);
-                }
-            }
-        }
-        found
-            .into_par_iter()
-            .zip(questions)
-            .map(|((total, found), question)| {
+        questions
+            .par_iter()
+            .enumerate()
+            .map(|(at, question)| {
+                let own = || answers.iter().filter_map(|pack| Some((pack, pack.answers.get(at)?)));
+                let total = own().map(|(_, own)| own.total).sum();
+                let wider = own().map(|(_, own)| own.wider).sum();
+                let mut hits = Vec::with_capacity(own().map(|(_, own)| own.events.len()).sum());
+                hits.extend(own().flat_map(|(pack, own)| {
+                    own.events.iter().filter_map(|event| pack.hit(*event))
+                }));
                 // Runs that are in order each: the sort takes them as they are.
-                let mut hits = found.concat();
-                drop(found);
                 hits.sort_by_key(|hit| self.order_of(hit));
                 if options.order == SortOrder::Newest {
                     hits.reverse();
@@ -622,7 +726,7 @@ impl Evidence for Searcher {
                 if options.limit > 0 {
                     hits.truncate(options.limit);
                 }
-                Ok(Hits { hits, total, notes: self.notes(question)? })
+                Ok((Hits { hits, total, notes: self.notes(question)? }, wider))
             })
             .collect()
     }
@@ -929,6 +1033,26 @@ impl Evidence for Searcher {
         rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.values.cmp(&b.values)));
         Ok(rows)
     }
+}
+
+/// Keeps when and where the events stand that any answer names.
+fn stand_of(pack: &Pack, answers: &[OfPack]) -> Result<Stand, Damage> {
+    let mut events: Vec<u32> = answers.iter().flat_map(|own| &own.events).copied().collect();
+    if events.is_empty() {
+        return Ok(Stand::Some(Vec::new()));
+    }
+    events.sort_unstable();
+    events.dedup();
+    let (times, places) = (pack.times()?, pack.places()?);
+    // An entry takes about three times what a pack keeps of an event.
+    if events.len() * 3 > pack.len() {
+        return Ok(Stand::All(times, places));
+    }
+    let one = |event: u32| {
+        let at = event as usize;
+        Some((event, *times.get(at)?, places.get(at)?))
+    };
+    Ok(Stand::Some(events.into_iter().filter_map(one).collect()))
 }
 
 fn histogram_of(pack: &Pack, bits: &Bits, interval: i64) -> Result<Vec<(i64, u64)>, Damage> {

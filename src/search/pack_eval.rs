@@ -39,12 +39,14 @@ use crate::query::matcher::Matcher;
 use crate::query::matcher::field_values;
 use crate::search::bits::Bits;
 use crate::search::evidence::EventId;
+use crate::search::pack_words::among_with_words;
 use crate::search::pack_words::events_with_words;
 use crate::search::pattern_sets::PatternSets;
 use crate::search::pattern_sets::Suspects;
 use crate::search::question::Node;
 use crate::search::question::Question;
 use crate::search::question::ValueTest;
+use crate::search::question::WordTest;
 
 type Result<T> = std::result::Result<T, Damage>;
 
@@ -112,9 +114,16 @@ pub fn matching_shared(
     question: &Question,
     batch: &mut BatchOfPack<'_>,
 ) -> Result<Bits> {
+    matching_among(scope, question, &inside_of(scope, question.range)?, batch)
+}
+
+/// Returns the events of a pack in a range of time.
+///
+/// # Errors
+/// On damage.
+pub fn inside_of(scope: PackScope<'_>, range: TimeRange) -> Result<Bits> {
     let pack = scope.pack;
     let mut mask = Bits::all(pack.len());
-    let range = question.range;
     let inside = |time| range.contains(Some(Timestamp(time)));
     let all_inside = scope.span.is_some_and(|(first, last)| inside(first) && inside(last));
     if range != TimeRange::ALL && !all_inside {
@@ -124,9 +133,23 @@ pub fn matching_shared(
                 mask.set(event);
             }
         }
-        if mask.is_empty() {
-            return Ok(mask);
-        }
+    }
+    Ok(mask)
+}
+
+/// Returns those of some events of a pack that match, whatever the question's range.
+///
+/// # Errors
+/// On damage.
+pub fn matching_among(
+    scope: PackScope<'_>,
+    question: &Question,
+    mask: &Bits,
+    batch: &mut BatchOfPack<'_>,
+) -> Result<Bits> {
+    let pack = scope.pack;
+    if mask.is_empty() {
+        return Ok(mask.clone());
     }
     let whole = pack.whole()?;
     let columns_can = match &question.root {
@@ -135,11 +158,11 @@ pub fn matching_shared(
     };
     let mut bits = if columns_can {
         let mut eval = Eval { scope, zone: question.zone, batch };
-        eval.node(&question.root, &mask)?
+        eval.node(&question.root, mask)?
     } else {
         Bits::none(pack.len())
     };
-    bits.and(&mask);
+    bits.and(mask);
     for (event, texts) in whole.iter() {
         let event = *event as usize;
         if mask.has(event) {
@@ -318,7 +341,7 @@ pub fn sections_of(path: &str) -> impl Iterator<Item = SectionId> + '_ {
     })
 }
 
-/// So few events are judged by their text rather than searched for among all values.
+/// Of so few events only their own values are searched for words.
 const FEW: u64 = 24;
 
 /// Of a question with fewer events in question than one in so many only their values are looked at.
@@ -411,24 +434,8 @@ impl Eval<'_, '_, '_> {
                 self.meta(*at, |v| !v.is_empty() && test.test.accepts(&String::from_utf8_lossy(v)))?
             }
             Node::Flag(test) => self.flag(test)?,
-            Node::Words(_, matcher) if mask.count() <= FEW => self.judged(mask.clone(), matcher)?,
-            Node::Words(test, _) => events_with_words(self.scope.pack, test)?,
-            Node::AnyWords(tests, matcher) if mask.count() <= FEW => {
-                let filter = self.pack().filter()?;
-                if tests.iter().any(|test| test.may_stand(&filter)) {
-                    self.judged(mask.clone(), matcher)?
-                } else {
-                    Bits::none(n)
-                }
-            }
-            Node::AnyWords(tests, _) => {
-                let mut any = Bits::none(n);
-                let filter = self.pack().filter()?;
-                for test in tests.iter().filter(|test| test.may_stand(&filter)) {
-                    any.or(&events_with_words(self.scope.pack, test)?);
-                }
-                any
-            }
+            Node::Words(test) => self.words(std::slice::from_ref(test), mask)?,
+            Node::AnyWords(tests) => self.words(tests, mask)?,
             Node::Shared(number, inner) => {
                 let own = self.batch.sets.is_some_and(|sets| sets.is_asked_once(*number));
                 let number = *number as usize;
@@ -454,6 +461,24 @@ impl Eval<'_, '_, '_> {
                 self.judged(bits, matcher)?
             }
         })
+    }
+
+    /// Returns the events of `mask` in which any of the words stand (others may be in as well).
+    fn words(&self, tests: &[WordTest], mask: &Bits) -> Result<Bits> {
+        let pack = self.scope.pack;
+        let filter = pack.filter()?;
+        let tests: Vec<&WordTest> = tests.iter().filter(|test| test.may_stand(&filter)).collect();
+        if tests.is_empty() {
+            return Ok(Bits::none(pack.len()));
+        }
+        if mask.count() <= FEW {
+            return among_with_words(pack, &tests, &mask.iter().collect::<Vec<usize>>());
+        }
+        let mut any = Bits::none(pack.len());
+        for test in tests {
+            any.or(&events_with_words(pack, test)?);
+        }
+        Ok(any)
     }
 
     /// Answers a condition once per pack and process: questions share most of theirs.
@@ -546,12 +571,17 @@ impl Eval<'_, '_, '_> {
         if all_known && !accepted.contains(&true) {
             return Ok(());
         }
-        let mut known: HashMap<u32, bool> = HashMap::new();
+        // What is known of each value: none, that it does not pass, or that it does.
+        let mut known: Vec<u8> = if all_known { Vec::new() } else { vec![0; dict.len()] };
         self.pack().occurrences_in(section, column, events, |place, id| {
-            let passes = if all_known {
-                accepted.get(id as usize).copied().unwrap_or_default()
-            } else {
-                *known.entry(id).or_insert_with(|| passes(&dict, id, test))
+            let passes = match known.get_mut(id as usize) {
+                Some(slot) => {
+                    if *slot == 0 {
+                        *slot = 1 + u8::from(passes(&dict, id, test));
+                    }
+                    *slot == 2
+                }
+                None => accepted.get(id as usize).copied().unwrap_or_default(),
             };
             if let (true, Some(event)) = (passes, events.get(place)) {
                 bits.set(*event);
@@ -650,11 +680,8 @@ impl Eval<'_, '_, '_> {
             }
         }
         if any {
-            for (event, template) in self.pack().templates(section)?.iter().enumerate() {
-                if wanted.get(template as usize).copied().unwrap_or_default() {
-                    bits.set(event);
-                }
-            }
+            let wanted = |template| wanted.get(template as usize).copied().unwrap_or_default();
+            bits.set_where(&*self.pack().templates(section)?, wanted);
         }
         Ok(())
     }
@@ -924,11 +951,7 @@ pub fn add_accepted(
             return Ok(());
         }
     }
-    pack.occurrences(section, column, |event, id| {
-        if accepted.get(id as usize).copied().unwrap_or_default() {
-            bits.set(event);
-        }
-    })
+    pack.accepted_words(section, column, accepted, |at, word| bits.set_word(at, word))
 }
 
 /// Returns every path at which a pack has a value or a structure.
@@ -943,8 +966,8 @@ pub fn paths(pack: &Pack) -> Result<HashSet<String>> {
             let shapes: Arc<_> = pack.shapes(section)?;
             for (_, shape) in &shapes.templates {
                 for (path, _) in &shape.nodes {
-                    if !found.contains(path) {
-                        found.insert(path.clone());
+                    if !found.contains(&**path) {
+                        found.insert(path.to_string());
                     }
                 }
             }

@@ -146,7 +146,8 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
         }
         for column in pack.directory(section)?.at(path) {
             columns += 1;
-            if pack.are_few(events.len()) {
+            let in_place = pack.reads_in_place(section, *column, events.len())?;
+            if in_place || pack.are_few(events.len()) {
                 let few = pack.few_values(section, *column, events)?;
                 let number = |(id, value): (&u32, &Vec<u8>)| {
                     let text = decode(value, memchr::memchr(b'\\', value).is_some());
@@ -349,7 +350,7 @@ pub fn moments(pack: &Pack, key: &str) -> Result<Vec<Option<i64>>> {
             shape
                 .nodes
                 .iter()
-                .find(|(path, _)| path == key)
+                .find(|(path, _)| **path == *key)
                 .is_some_and(|(_, k)| *k == Known::Value)
         }))
         .collect();
@@ -359,7 +360,7 @@ pub fn moments(pack: &Pack, key: &str) -> Result<Vec<Option<i64>>> {
     let twice = shapes
         .templates
         .iter()
-        .any(|(_, shape)| shape.nodes.iter().filter(|(path, _)| path == key).count() > 1);
+        .any(|(_, shape)| shape.nodes.iter().filter(|(path, _)| **path == *key).count() > 1);
     for column in directory.at(key) {
         let string =
             directory.rows.get(*column as usize).is_some_and(|row| row.kind == ValueKind::String);

@@ -1,5 +1,7 @@
 //! Words anywhere in the events of one pack: keys and values are looked at once each.
 
+use std::collections::BTreeSet;
+
 use rayon::prelude::*;
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
@@ -9,12 +11,15 @@ use crate::index::pack::column::ColumnMeta;
 use crate::index::pack::column::Dict;
 use crate::index::pack::column::DictKind;
 use crate::index::pack::column::dict_text;
+use crate::index::pack::few::FewEvents;
 use crate::index::pack::filter::WordSpots;
+use crate::index::pack::layout::ColumnRow;
 use crate::index::pack::section::ENVELOPE;
 use crate::index::pack::section::N_SECTIONS;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::Known;
 use crate::index::pack::view::Pack;
+use crate::index::pack::view::Shapes;
 use crate::index::pack::wire::Cursor;
 use crate::index::pack::wire::Damage;
 use crate::query::value::decoded_query_part;
@@ -52,6 +57,115 @@ pub fn events_with_words(pack: &Pack, test: &WordTest) -> Result<Bits, Damage> {
         add_accepted(pack, section, column, &accepted, &mut bits)?;
     }
     Ok(bits)
+}
+
+/// Returns those of some events (ascending, none kept whole) in which any of the words stand.
+///
+/// Only the values of these events are looked at, in the columns that may hold the words.
+///
+/// # Errors
+/// On damage.
+pub fn among_with_words(
+    pack: &Pack,
+    tests: &[&WordTest],
+    events: &[usize],
+) -> Result<Bits, Damage> {
+    let mut bits = Bits::none(pack.len());
+    let spots = pack.word_spots()?;
+    for section in sections(pack) {
+        let few = pack.few_events(section, events)?;
+        if few.templates.iter().all(|template| *template == 0) {
+            continue;
+        }
+        for column in pack.columns_of(&few)? {
+            let mut possible: Vec<&WordTest> = Vec::new();
+            for test in tests {
+                if spots.map_or(Ok(true), |spots| spots.in_column(section, column, &test.keys))? {
+                    possible.push(test);
+                }
+            }
+            column_among(pack, (section, column), possible, &few, &mut bits)?;
+        }
+        let in_keys = |test: &&&WordTest| spots.is_none_or(|s| s.in_keys(section, &test.keys));
+        let possible: Vec<&WordTest> = tests.iter().filter(in_keys).copied().collect();
+        if possible.is_empty() {
+            continue;
+        }
+        let shapes = pack.shapes(section)?;
+        for (event, template) in few.events.iter().zip(&few.templates) {
+            if possible.iter().any(|test| skeleton_holds(&shapes, *template, test)) {
+                bits.set(*event);
+            }
+        }
+    }
+    Ok(bits)
+}
+
+fn column_among(
+    pack: &Pack,
+    (section, column): (SectionId, u32),
+    mut tests: Vec<&WordTest>,
+    few: &FewEvents,
+    bits: &mut Bits,
+) -> Result<(), Damage> {
+    let directory = pack.directory(section)?;
+    let Some(row) = directory.rows.get(column as usize) else { return Ok(()) };
+    tests.retain(|test| kind_may_hold(row.meta.kind, test));
+    if tests.is_empty() {
+        return Ok(());
+    }
+    let uri = is_uri(section, row);
+    let found = pack.values_of(few, column)?;
+    let holds = |value: &Vec<u8>| tests.iter().any(|test| holds(test, uri, value));
+    let holding = found.values.iter().filter(|(_, value)| holds(value)).map(|(id, _)| *id);
+    let holding: BTreeSet<u32> = holding.collect();
+    let found = found.occurrences.iter().filter(|(_, id)| holding.contains(id));
+    found.filter_map(|(place, _)| few.events.get(*place)).for_each(|event| bits.set(*event));
+    Ok(())
+}
+
+/// Says whether values that are numbers or times can hold the words.
+fn kind_may_hold(kind: DictKind, test: &WordTest) -> bool {
+    let Some(text) = test.needle.as_deref() else { return true };
+    match kind {
+        DictKind::Int => is_digits(text),
+        DictKind::Time => is_of_time(text),
+        DictKind::Text | DictKind::Uuid => true,
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|c| c.is_ascii_digit())
+}
+
+fn is_of_time(text: &str) -> bool {
+    text.bytes().all(|c| matches!(c, b'0'..=b'9' | b't' | b'z'))
+}
+
+/// Says whether the percent-decoded query part of a column's values counts as well.
+fn is_uri(section: SectionId, row: &ColumnRow) -> bool {
+    section != ENVELOPE && row.path == "requestURI"
+}
+
+/// Says whether the words stand in a key, `true` or `false` of a skeleton (by number plus one).
+fn skeleton_holds(shapes: &Shapes, template: u32, test: &WordTest) -> bool {
+    let Some(at) = (template as usize).checked_sub(1) else { return false };
+    let (yes, no) = (test.words.accepts("true"), test.words.accepts("false"));
+    let keys = shapes.keys_of.get(at).into_iter().flatten();
+    let mut keys = keys.filter_map(|key| shapes.keys.get(*key as usize));
+    keys.any(|key| test.words.accepts(key))
+        || ((yes || no)
+            && shapes.templates.get(at).is_some_and(|(_, shape)| {
+                let mut known = shape.nodes.iter().map(|(_, known)| *known);
+                known.any(|known| (yes && known == Known::True) || (no && known == Known::False))
+            }))
+}
+
+/// Says whether the words stand in a value as it stands in the event.
+fn holds(test: &WordTest, uri: bool, value: &[u8]) -> bool {
+    let text = decode(value, memchr::memchr(b'\\', value).is_some());
+    test.words.accepts(&text)
+        || (uri && decoded_query_part(&text).is_some_and(|query| test.words.accepts(&query)))
 }
 
 fn sections(pack: &Pack) -> impl Iterator<Item = SectionId> + '_ {
@@ -108,7 +222,7 @@ fn holding_column(
 ) -> Result<Option<Holding>, Damage> {
     let directory = pack.directory(section)?;
     let Some(row) = directory.rows.get(column as usize) else { return Ok(None) };
-    let uri = row.path == "requestURI" && section != ENVELOPE;
+    let uri = is_uri(section, row);
     if let (Some(needle), Some(text)) = (needle, test.needle.as_deref()) {
         let bytes = row.dict_bytes(frame)?;
         if !may_hold(&row.meta, bytes, needle, text, test.whole, uri) {
@@ -144,8 +258,8 @@ fn may_hold(
             let groups = matches!(text.len(), 4 | 8 | 12) && text.bytes().all(is_hex);
             !whole || groups || uuid_prefix_holds(bytes, needle)
         }
-        DictKind::Int => text.bytes().all(|c| c.is_ascii_digit()),
-        DictKind::Time => text.bytes().all(|c| matches!(c, b'0'..=b'9' | b't' | b'z')),
+        DictKind::Int => is_digits(text),
+        DictKind::Time => is_of_time(text),
     }
 }
 
@@ -214,11 +328,7 @@ struct Entries<'d> {
 
 impl Entries<'_> {
     fn judge(&self, id: u32) -> bool {
-        let value = self.dict.get(id);
-        let text = decode(&value, memchr::memchr(b'\\', &value).is_some());
-        self.test.words.accepts(&text)
-            || (self.uri
-                && decoded_query_part(&text).is_some_and(|query| self.test.words.accepts(&query)))
+        holds(self.test, self.uri, &self.dict.get(id))
     }
 
     /// Returns the values that hold the words.
@@ -236,10 +346,8 @@ impl Entries<'_> {
                 }
                 self.holding_uuid(text)
             }
-            Dict::Int(_) if !text.bytes().all(|c| c.is_ascii_digit()) => Vec::new(),
-            Dict::Time(_) if !text.bytes().all(|c| matches!(c, b'0'..=b'9' | b't' | b'z')) => {
-                Vec::new()
-            }
+            Dict::Int(_) if !is_digits(text) => Vec::new(),
+            Dict::Time(_) if !is_of_time(text) => Vec::new(),
             _ => all(),
         }
     }

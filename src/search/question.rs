@@ -156,9 +156,9 @@ pub enum Node {
     /// Some flag passes.
     Flag(ValueTest),
     /// The words stand somewhere.
-    Words(WordTest, Box<Matcher>),
-    /// Any of these words stand somewhere; few events are judged once for all.
-    AnyWords(Vec<WordTest>, Box<Matcher>),
+    Words(WordTest),
+    /// Any of these words stand somewhere.
+    AnyWords(Vec<WordTest>),
     /// Candidates of the first are judged one by one.
     Judged(Box<Node>, Box<Matcher>),
     /// A condition that several questions of a batch share, by its number in the batch.
@@ -248,9 +248,8 @@ fn node(ast: &QueryAst, zone: Zone, mut sharing: Option<&mut Sharing>) -> Result
                 _ => None,
             });
             let tests = tests.collect();
-            let matcher = Matcher::compile(&QueryAst::Or(words), &MatchOptions { zone })?;
             let mut nodes = all(&others)?;
-            nodes.push(Node::AnyWords(tests, Box::new(matcher)));
+            nodes.push(Node::AnyWords(tests));
             Node::Or(nodes)
         }
         QueryAst::Not(inner) => Node::Not(Box::new(node(inner, zone, sharing)?)),
@@ -266,10 +265,7 @@ fn node(ast: &QueryAst, zone: Zone, mut sharing: Option<&mut Sharing>) -> Result
             let matcher = Matcher::compile(ast, &MatchOptions { zone })?;
             Node::Judged(Box::new(candidates), Box::new(matcher))
         }
-        QueryAst::Words(patterns) => {
-            let matcher = Matcher::compile(ast, &MatchOptions { zone })?;
-            Node::Words(WordTest::new(patterns), Box::new(matcher))
-        }
+        QueryAst::Words(patterns) => Node::Words(WordTest::new(patterns)),
     })
 }
 
@@ -409,8 +405,8 @@ impl Node {
             Node::Present(paths) => {
                 paths.iter().any(|path| filter.may_hold(path_key(path, PathFact::Present)))
             }
-            Node::Words(test, _) => test.may_stand(filter),
-            Node::AnyWords(tests, _) => tests.iter().any(|test| test.may_stand(filter)),
+            Node::Words(test) => test.may_stand(filter),
+            Node::AnyWords(tests) => tests.iter().any(|test| test.may_stand(filter)),
             Node::Judged(candidates, _) => candidates.may_match(filter),
             Node::Shared(_, inner) => inner.may_match(filter),
             _ => true,

@@ -29,6 +29,7 @@ use audithound::search::evidence::Hit;
 use audithound::search::evidence::SearchOptions;
 use audithound::search::evidence::SortOrder;
 use audithound::search::evidence::WantedPeer;
+use audithound::search::evidence::Wider;
 use audithound::search::indexed::Searcher;
 use audithound::search::indexed::open;
 use audithound::search::scan::MemoryEvidence;
@@ -129,6 +130,17 @@ fn check_together(questions: &[QueryAst], index: &Searcher, plain: &MemoryEviden
             assert_eq!(places(index, &ours.hits), places(plain, &theirs.hits), "{question}");
             assert_eq!(ours.total, theirs.total, "{question}");
         }
+    }
+    // Each beside one that it implies, of which those are counted that the last does not match.
+    let options = SearchOptions::default();
+    let either = questions.windows(2).map(|two| QueryAst::any_of(two.to_vec()));
+    let beside = either.enumerate().map(|(at, wider)| (at % 3 > 0).then_some(wider));
+    let wider = Wider { questions: beside.collect(), without: questions.last().cloned() };
+    let ours = index.search_all_wider(questions, &wider, &options).unwrap();
+    let theirs = plain.search_all_wider(questions, &wider, &options).unwrap();
+    for (at, ((ours, n_ours), (theirs, n_theirs))) in ours.into_iter().zip(theirs).enumerate() {
+        assert_eq!(places(index, &ours.hits), places(plain, &theirs.hits), "{}", questions[at]);
+        assert_eq!(n_ours, n_theirs, "beside {}", questions[at]);
     }
 }
 

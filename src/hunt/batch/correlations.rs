@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use crate::event::field::Field;
@@ -128,9 +129,10 @@ fn sources(
     }
     let known = sources.iter().zip(&correlation.rules);
     let leader = known
+        .filter(|_| !open.is_empty())
         .filter_map(|(source, reference)| Some((source.as_ref()?, reference)))
-        .map(|(source, reference)| (source.calls().copied().collect::<Vec<Call>>(), reference))
-        .min_by_key(|(calls, _)| calls.len());
+        .min_by_key(|(source, _)| source.calls().count())
+        .map(|(source, reference)| (source.calls().copied().collect::<Vec<Call>>(), reference));
     for (at, chosen) in open {
         let Some((calls, name)) = &leader else { continue };
         let follower = (chosen, correlation.rules.get(at).map_or("", String::as_str));
@@ -162,11 +164,13 @@ impl Source {
 }
 
 /// A match before its place among the others of its correlation is known.
+///
+/// There may be one for each request, so that they take few bytes.
 struct Early<'c> {
-    rule: usize,
     call: &'c Call,
-    time: i64,
-    value: Option<u32>,
+    rule: u32,
+    /// The number of a text, none of which is 0.
+    value: Option<NonZeroU32>,
 }
 
 /// Returns the requests in order and the instances, whose items are positions among them.
@@ -193,10 +197,10 @@ fn instances(
     for (turn, (rule, source)) in order.into_iter().enumerate() {
         let of_rule = slots.of_rule(correlation, rule);
         for call in source.calls() {
-            let Some(Timestamp(time)) = call.time else {
+            if call.time.is_none() {
                 timeless += 1;
                 continue;
-            };
+            }
             let found = of_rule.keys(call.event, &run.facts, &mut keys);
             keyless += u64::from(found.is_empty());
             for key in found {
@@ -208,7 +212,11 @@ fn instances(
                 if needs_all && turn > 0 && group.is_empty() {
                     continue;
                 }
-                let early = |value| Early { rule, call, time, value };
+                let early = |value: Option<u32>| Early {
+                    call,
+                    rule: rule as u32,
+                    value: value.and_then(NonZeroU32::new),
+                };
                 slots.counted(call.event, &mut run.facts, |value| group.push(early(value)));
             }
         }
@@ -226,11 +234,10 @@ fn instances(
     for (key, group) in groups.into_iter().enumerate().filter(|(_, group)| !group.is_empty()) {
         let values = keys.values(key as u32, correlation.group_by.len());
         let key = values.into_iter().map(|number| texts.text(number).to_owned()).collect();
-        let matches = group.into_iter().map(|Early { rule, call, time, value }| Match {
-            rule,
-            time,
-            item: items.get(call.event) as usize,
-            value,
+        let matches = group.into_iter().filter_map(|Early { call, rule, value }| {
+            let Timestamp(time) = call.time?;
+            let item = items.get(call.event) as usize;
+            Some(Match { rule: rule as usize, time, item, value: value.map(NonZeroU32::get) })
         });
         named.entry(key).or_default().extend(matches);
     }
@@ -251,12 +258,12 @@ fn possible(correlation: &Correlation, group: &[Early<'_>]) -> bool {
     match correlation.kind {
         CorrelationKind::EventCount => holds(group.len()),
         CorrelationKind::ValueCount if group.len() < 1024 => {
-            let values: HashSet<u32> = group.iter().filter_map(|early| early.value).collect();
+            let values: HashSet<u32> =
+                group.iter().filter_map(|early| early.value.map(NonZeroU32::get)).collect();
             holds(values.len())
         }
-        _ if correlation.needs_all() => {
-            (0..correlation.rules.len()).all(|rule| group.iter().any(|early| early.rule == rule))
-        }
+        _ if correlation.needs_all() => (0..correlation.rules.len())
+            .all(|rule| group.iter().any(|early| early.rule as usize == rule)),
         _ => true,
     }
 }

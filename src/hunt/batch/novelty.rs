@@ -89,7 +89,7 @@ pub fn run(
         let calls = collapse(run.evidence, &mut run.facts, vec![hits.clone()], &run.pages)?;
         let calls = calls.into_iter().next().unwrap_or_default();
         let hits = Hits { total: hits.len() as u64, hits, notes: answer.hits.notes.clone() };
-        *answer = Rc::new(Asked { hits, calls });
+        *answer = Rc::new(Asked { hits, calls, n_open: answer.n_open });
     }
     Ok(())
 }

@@ -16,6 +16,22 @@ use crate::sigma::rule::NeededLevel;
 
 const BODIES: [&str; 2] = ["requestObject", "responseObject"];
 
+/// Asks which events would match a rule if their bodies said what it wants; `None` for rules that
+/// can be decided without.
+pub fn question(chosen: &Chosen<'_>) -> Option<QueryAst> {
+    // A rule that says it needs Metadata asks bodies for more than it needs.
+    let undecided = chosen.reported
+        && chosen.card.needs > NeededLevel::Metadata
+        && asks_bodies(&chosen.rule.question);
+    undecided.then(|| relaxed(&chosen.rule.question))
+}
+
+/// Asks which events have a body: of these it is known.
+pub fn has_body() -> QueryAst {
+    let one = |body: &str| QueryAst::present(Field::path(body));
+    QueryAst::any_of(BODIES.map(one).to_vec())
+}
+
 /// Lists the rules whose conditions on bodies could not be judged for some event.
 pub fn run(
     run: &Run<'_>,
@@ -23,43 +39,25 @@ pub fn run(
     asked: &[Rc<Asked>],
     report: &mut HuntReport,
 ) -> Result<(), SearchError> {
-    let chosen: Vec<(&Chosen<'_>, &Rc<Asked>)> = selection
-        .rules
-        .iter()
-        .zip(asked)
-        // A rule that says it needs Metadata asks bodies for more than it needs.
-        .filter(|(chosen, _)| {
-            chosen.reported
-                && chosen.card.needs > NeededLevel::Metadata
-                && asks_bodies(&chosen.rule.question)
-        })
-        .collect();
+    let all = selection.rules.iter().zip(asked);
+    let chosen: Vec<(&Chosen<'_>, &Rc<Asked>)> =
+        all.filter(|(chosen, _)| question(chosen).is_some()).collect();
     if chosen.is_empty() {
         return Ok(());
     }
-    let one = |body: &str| QueryAst::present(Field::path(body));
-    let has_body = QueryAst::any_of(BODIES.map(one).to_vec());
-    let count = SearchOptions { limit: 1, count_all: true, ..run.search_options() };
-    let bodies = run.evidence.search(&has_body, &SearchOptions { count_all: false, ..count })?;
-    let no_bodies = bodies.hits.is_empty();
-    // Judged for every event that would match if its body said what the rule wants.
-    let questions: Vec<QueryAst> = chosen
-        .iter()
-        .map(|(chosen, _)| {
-            QueryAst::all_of(vec![relaxed(&chosen.rule.question), has_body.clone().negated()])
-        })
-        .collect();
-    let answers = run.evidence.search_all(&questions, &count)?;
-    for ((chosen, answer), hits) in chosen.iter().zip(answers) {
+    let one = SearchOptions { limit: 1, count_all: false, ..run.search_options() };
+    let no_bodies = run.evidence.search(&has_body(), &one)?.hits.is_empty();
+    for (chosen, answer) in chosen {
+        let total = answer.n_open;
         let found = answer.hits.total;
-        if hits.total <= found && !(no_bodies && found == 0) {
+        if total <= found && !(no_bodies && found == 0) {
             continue;
         }
-        if !no_bodies && hits.total == 0 {
+        if !no_bodies && total == 0 {
             continue;
         }
         let card = chosen.card.clone();
-        let open = hits.total.saturating_sub(found.min(hits.total));
+        let open = total.saturating_sub(found.min(total));
         let what = if no_bodies {
             format!("needs level {}, and the evidence holds no bodies", card.needs.name())
         } else {

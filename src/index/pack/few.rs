@@ -15,6 +15,7 @@ use crate::index::pack::column::format_time;
 use crate::index::pack::column::width_of;
 use crate::index::pack::column::write_uuid;
 use crate::index::pack::layout::ColumnRow;
+use crate::index::pack::numbers::Numbers;
 use crate::index::pack::section::ROOT;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
@@ -43,17 +44,82 @@ pub struct FewValues {
     pub values: BTreeMap<u32, Vec<u8>>,
 }
 
-/// What lies between some events of a section.
+/// Few events and what of one section lies between them: its columns are read of them one after
+/// the other.
 #[derive(Debug)]
-pub(super) struct Steps {
+pub struct FewEvents {
+    section: SectionId,
     /// The events, ascending.
-    events: Vec<usize>,
-    /// The template of each, by number plus one, and how many events of each template stand
-    /// between the one before and it, that one included.
-    steps: Vec<(u32, Vec<(u32, u32)>)>,
+    pub events: Vec<usize>,
+    /// The template of each, by number plus one; 0 where it lacks the section.
+    pub templates: Vec<u32>,
+    /// How many events of each template stand between the one before and each, that one included.
+    between: Vec<Vec<(u32, u32)>>,
+}
+
+impl FewEvents {
+    fn new(section: SectionId, events: &[usize], all: &Numbers) -> FewEvents {
+        let mut here = 0;
+        let between = events.iter().map(|event| {
+            let between = all.tally(here..*event);
+            here = *event;
+            between
+        });
+        let between = between.collect();
+        let templates = events.iter().map(|event| all.get(*event).unwrap_or_default()).collect();
+        FewEvents { section, events: events.to_vec(), templates, between }
+    }
+
+    /// Returns where the values of a column stand, of which each template holds so many: the place
+    /// of the event among these, and the number of the occurrence.
+    fn positions(&self, counts: &[u32]) -> Vec<(usize, u32)> {
+        let count = |template: u32| counts.get(template as usize).copied().unwrap_or_default();
+        let mut found = Vec::with_capacity(self.events.len());
+        let mut position = 0_u32;
+        for (place, (own, between)) in self.templates.iter().zip(&self.between).enumerate() {
+            let passed = between.iter().map(|(template, n)| count(*template).wrapping_mul(*n));
+            position = passed.fold(position, u32::wrapping_add);
+            found.extend((0..count(*own)).map(|nth| (place, position.wrapping_add(nth))));
+        }
+        found
+    }
 }
 
 impl Pack {
+    /// Returns what of a section lies between few events (ascending).
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn few_events(&self, section: SectionId, events: &[usize]) -> Result<FewEvents, Damage> {
+        Ok(FewEvents::new(section, events, &*self.templates_unkept(section)?))
+    }
+
+    /// Returns the columns in which any of few events has a value, ascending.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn columns_of(&self, few: &FewEvents) -> Result<Vec<u32>, Damage> {
+        let links = self.links(few.section)?;
+        let mut templates = few.templates.clone();
+        templates.sort_unstable();
+        templates.dedup();
+        let own =
+            templates.iter().filter_map(|t| links.gap_columns.get((*t as usize).checked_sub(1)?));
+        let mut columns: Vec<u32> = own.flatten().copied().collect();
+        columns.sort_unstable();
+        columns.dedup();
+        Ok(columns)
+    }
+
+    /// The same as [`Self::few_values`].
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn values_of(&self, few: &FewEvents, column: u32) -> Result<FewValues, Damage> {
+        let positions = few.positions(&self.links(few.section)?.counts(column)?);
+        self.values_at(few.section, column, positions)
+    }
+
     /// Says whether the values of so many events are better read by [`Self::few_values`]: where
     /// columns are decoded for one question only.
     pub fn are_few(&self, n_events: usize) -> bool {
@@ -73,6 +139,18 @@ impl Pack {
         let directory = self.directory(section)?;
         let row = directory.rows.get(column as usize).ok_or(Short)?;
         let positions = self.positions(section, column, &row.meta, events)?;
+        self.values_at(section, column, positions)
+    }
+
+    /// Returns the values at some positions of a column, and the places of their events.
+    fn values_at(
+        &self,
+        section: SectionId,
+        column: u32,
+        positions: Vec<(usize, u32)>,
+    ) -> Result<FewValues, Damage> {
+        let directory = self.directory(section)?;
+        let row = directory.rows.get(column as usize).ok_or(Short)?;
         let at: Vec<u32> = positions.iter().map(|(_, position)| *position).collect();
         let ids = self.with_ids(row, |bytes| few_ids(&row.meta, bytes, &at))?;
         let mut wanted = ids.clone();
@@ -216,7 +294,7 @@ impl Pack {
                 continue;
             }
             let shape = Shape::of(skeleton, section, base).map_err(|_| NO_JSON)?;
-            let here = shape.nodes.iter().filter(|(at, _)| at == path);
+            let here = shape.nodes.iter().filter(|(at, _)| **at == *path);
             found.extend(here.map(|(_, known)| (number, *known)));
         }
         Ok(found)
@@ -282,34 +360,21 @@ impl Pack {
         if self.one_each(section, column)? && meta.n_values as usize == self.len() {
             return Ok(events.iter().enumerate().map(|(at, event)| (at, *event as u32)).collect());
         }
-        let counts = self.links(section)?.counts(column)?;
-        let count = |template: u32| counts.get(template as usize).copied().unwrap_or_default();
-        let mut found = Vec::with_capacity(events.len());
-        let mut position = 0_u32;
-        for (place, (own, between)) in self.steps(section, events)?.steps.iter().enumerate() {
-            let passed = between.iter().map(|(template, n)| count(*template).wrapping_mul(*n));
-            position = passed.fold(position, u32::wrapping_add);
-            found.extend((0..count(*own)).map(|nth| (place, position.wrapping_add(nth))));
-        }
-        Ok(found)
+        Ok(self.kept_few_events(section, events)?.positions(&self.links(section)?.counts(column)?))
     }
 
-    /// Returns which templates lie between some events: the same for every column of a section.
-    fn steps(&self, section: SectionId, events: &[usize]) -> Result<Arc<Steps>, Damage> {
-        if let Some(kept) = self.kept_steps(section).filter(|kept| kept.events == events) {
+    /// The same as [`Self::few_events`], for whoever asks for column after column.
+    fn kept_few_events(
+        &self,
+        section: SectionId,
+        events: &[usize],
+    ) -> Result<Arc<FewEvents>, Damage> {
+        if let Some(kept) = self.last_few_events(section).filter(|kept| kept.events == events) {
             return Ok(kept);
         }
-        let templates = self.templates(section)?;
-        let mut here = 0;
-        let step = |event: &usize| {
-            let between = templates.tally(here..*event);
-            here = *event;
-            (templates.get(*event).unwrap_or_default(), between)
-        };
-        let steps = events.iter().map(step).collect();
-        let steps = Arc::new(Steps { events: events.to_vec(), steps });
-        self.keep_steps(section, Arc::clone(&steps));
-        Ok(steps)
+        let few = Arc::new(FewEvents::new(section, events, &*self.templates(section)?));
+        self.keep_few_events(section, Arc::clone(&few));
+        Ok(few)
     }
 }
 

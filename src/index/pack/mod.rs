@@ -9,7 +9,7 @@
 pub mod build;
 pub mod column;
 pub mod derived;
-mod few;
+pub mod few;
 pub mod filter;
 mod filter_keys;
 pub mod finish;

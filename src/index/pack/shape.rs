@@ -5,6 +5,9 @@
 //! as written, white space included.  So its shape is found by parsing it once, and an event is
 //! put together again by copying the pieces between the gaps.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use crate::event::audit_event::has_duplicate_key;
 use crate::event::json::Kind;
 use crate::event::json::NotJson;
@@ -38,7 +41,7 @@ pub enum Gap {
     /// A value of the column with this path.
     Value {
         /// Joined path of the value.
-        path: String,
+        path: Arc<str>,
         /// How it is written.
         kind: ValueKind,
     },
@@ -67,7 +70,7 @@ pub struct Shape {
     /// The gaps in the order of the text, each with the byte range it takes in the skeleton.
     pub gaps: Vec<(std::ops::Range<usize>, Gap)>,
     /// Every node with a path, in the order of the text.
-    pub nodes: Vec<(String, Known)>,
+    pub nodes: Vec<(Arc<str>, Known)>,
     /// Every key, decoded, in the order of the text.
     pub keys: Vec<String>,
     /// Whether some object has two equal keys.
@@ -100,11 +103,11 @@ impl Shape {
         let Some(root) = tape.root(skeleton) else { return Ok(shape) };
         shape.duplicate_key = has_duplicate_key(root);
         if let Some(base) = base {
-            shape.nodes.push((base.to_owned(), Known::Structure));
+            shape.nodes.push((base.into(), Known::Structure));
         }
         // Open objects and arrays: the index behind each, and its path.
-        let mut open: Vec<(u32, Option<String>, bool)> = Vec::new();
-        let mut pending: Option<(String, bool)> = None;
+        let mut open: Vec<(u32, Option<Arc<str>>, bool)> = Vec::new();
+        let mut pending: Option<(Arc<str>, bool)> = None;
         let mut path_bytes = 0;
         let own_parts = matches!(root.kind(), Kind::Object);
         for (at, node) in tape.nodes.iter().enumerate() {
@@ -112,9 +115,9 @@ impl Shape {
                 open.pop();
             }
             if at == 0 {
-                open.push((node.next, base.map(str::to_owned), node.kind == Kind::Object));
+                open.push((node.next, base.map(Arc::from), node.kind == Kind::Object));
                 if !matches!(node.kind, Kind::Object | Kind::Array) {
-                    shape.leaf(skeleton, node, base.unwrap_or_default().to_owned());
+                    shape.leaf(skeleton, node, base.unwrap_or_default().into());
                 }
                 continue;
             }
@@ -124,7 +127,7 @@ impl Shape {
                 let key = key_text(&tape, skeleton, at);
                 let raw = skeleton.get(node.start as usize..node.end as usize).unwrap_or_default();
                 let part = if depth == 1 && own_parts { child_section(section, raw) } else { None };
-                let path = join(here.as_deref(), &key);
+                let path: Arc<str> = join(here.as_deref(), &key).into();
                 path_bytes += path.len();
                 if path_bytes > PATH_BYTES_MAX {
                     return Err(NotJson { at, what: "its paths take too much memory" });
@@ -156,19 +159,40 @@ impl Shape {
         self.nodes
             .iter()
             .filter(|(_, known)| matches!(known, Known::True | Known::False))
-            .map(|(path, _)| path.as_str())
+            .map(|(path, _)| &**path)
     }
 
-    fn leaf(&mut self, skeleton: &[u8], node: &crate::event::json::Node, path: String) {
+    /// Gives every path the memory of an equal one that was met before, and lets go of the keys.
+    pub(super) fn shrink(&mut self, known: &mut HashSet<Arc<str>>) {
+        let gaps = self.gaps.iter_mut().filter_map(|(_, gap)| match gap {
+            Gap::Value { path, .. } => Some(path),
+            Gap::Part(_) => None,
+        });
+        for path in self.nodes.iter_mut().map(|(path, _)| path).chain(gaps) {
+            match known.get(path) {
+                Some(same) => *path = Arc::clone(same),
+                None => {
+                    known.insert(Arc::clone(path));
+                }
+            }
+        }
+        self.nodes.shrink_to_fit();
+        self.gaps.shrink_to_fit();
+        self.keys = Vec::new();
+    }
+
+    fn leaf(&mut self, skeleton: &[u8], node: &crate::event::json::Node, path: Arc<str>) {
         let range = node.start as usize..node.end as usize;
         let known = match node.kind {
             Kind::String if skeleton.get(range.clone()) == Some(&[PART_GAP]) => return,
             Kind::String => {
-                self.gaps.push((range, Gap::Value { path: path.clone(), kind: ValueKind::String }));
+                self.gaps
+                    .push((range, Gap::Value { path: Arc::clone(&path), kind: ValueKind::String }));
                 Known::Value
             }
             Kind::Number => {
-                self.gaps.push((range, Gap::Value { path: path.clone(), kind: ValueKind::Number }));
+                self.gaps
+                    .push((range, Gap::Value { path: Arc::clone(&path), kind: ValueKind::Number }));
                 Known::Value
             }
             Kind::True => Known::True,

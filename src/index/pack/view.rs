@@ -18,7 +18,7 @@ use crate::index::pack::column::Dict;
 use crate::index::pack::column::DictKind;
 use crate::index::pack::column::read_dict;
 use crate::index::pack::column::read_ids;
-use crate::index::pack::few::Steps;
+use crate::index::pack::few::FewEvents;
 use crate::index::pack::filter::WordFilter;
 use crate::index::pack::filter::WordSpots;
 use crate::index::pack::finish::template_width;
@@ -56,6 +56,8 @@ use crate::index::pack::wire::read_frame;
 
 /// So many things are kept with a pack for others.
 const KEPT_MAX: usize = 512;
+/// Of fewer events than one in so many identifiers are read where they stand.
+const FEW_IN_PLACE: usize = 8;
 /// Where the values of an event stand in a column is noted for one event in so many.
 const MARK_EVERY: usize = 16;
 
@@ -121,6 +123,11 @@ impl Links {
             }
         }
         Ok(counts)
+    }
+
+    /// Returns the templates (by number plus one, ascending) that hold a column, and how often.
+    pub(super) fn holders(&self, column: u32) -> &[(u32, u32)] {
+        self.holders.get(column as usize).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Says whether every template holds a column exactly once.
@@ -222,7 +229,7 @@ struct Cache {
     sums_checked: HashSet<u32>,
     marks: HashMap<(u8, u32), Arc<Vec<u32>>>,
     /// For the last few events asked for.
-    steps: HashMap<u8, Arc<Steps>>,
+    few: HashMap<u8, Arc<FewEvents>>,
     plain_addresses: Option<bool>,
     kept: HashMap<Arc<str>, Arc<dyn std::any::Any + Send + Sync>>,
     kept_bytes: usize,
@@ -282,6 +289,8 @@ pub struct Pack {
     left_out: Option<Arc<dyn LeftOut>>,
     /// Whether no second question is expected.
     once: bool,
+    /// Whether columns of many packs are to be held at a time.
+    sparing: bool,
     /// Why it could not, the last time.
     why: Mutex<Option<String>>,
 }
@@ -364,6 +373,7 @@ impl Pack {
             read: AtomicBool::new(true),
             left_out: None,
             once: false,
+            sparing: false,
             why: Mutex::default(),
         })
     }
@@ -380,6 +390,28 @@ impl Pack {
     pub fn for_one_question(mut self, once: bool) -> Pack {
         self.once = once;
         self
+    }
+
+    /// Holds as little as is of use to further questions: columns of many packs are kept.
+    #[must_use]
+    pub fn keeping_little(mut self, sparing: bool) -> Pack {
+        self.sparing = sparing;
+        self
+    }
+
+    /// Says whether so few events are asked about that no column of identifiers is decoded for
+    /// them where it stands uncompressed in the pack and little is to be held.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn reads_in_place(&self, section: SectionId, column: u32, n_events: usize) -> Result<bool> {
+        if !self.sparing || n_events.saturating_mul(FEW_IN_PLACE) > self.len() {
+            return Ok(false);
+        }
+        let directory = self.directory(section)?;
+        let row = directory.rows.get(column as usize).ok_or(Short)?;
+        let frame = self.footer.frames.get(row.dict.0 as usize).ok_or(Short)?;
+        Ok(row.meta.kind == DictKind::Uuid && frame.stored == frame.plain)
     }
 
     /// Says whether no second question is expected.
@@ -505,13 +537,13 @@ impl Pack {
     }
 
     /// Returns what lies between the events of a section that were asked for last.
-    pub(super) fn kept_steps(&self, section: SectionId) -> Option<Arc<Steps>> {
-        self.lock().steps.get(&section.0).cloned()
+    pub(super) fn last_few_events(&self, section: SectionId) -> Option<Arc<FewEvents>> {
+        self.lock().few.get(&section.0).cloned()
     }
 
     /// Keeps it.
-    pub(super) fn keep_steps(&self, section: SectionId, steps: Arc<Steps>) {
-        self.lock().steps.insert(section.0, steps);
+    pub(super) fn keep_few_events(&self, section: SectionId, few: Arc<FewEvents>) {
+        self.lock().few.insert(section.0, few);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -660,16 +692,7 @@ impl Pack {
         self.cached(
             |cache| cache.templates.get(&section.0).cloned(),
             || {
-                let n = self.len();
-                let frames = self.section(section);
-                if frames.n_templates == 0 {
-                    return Ok((Numbers::Zeros(n), 0));
-                }
-                let bytes = self.frame(frames.templates)?;
-                if bytes.len() != n * template_width(frames.n_templates) {
-                    return Err(Short.into());
-                }
-                let ids = from_planes(&bytes, n, frames.n_templates).ok_or(Short)?;
+                let ids = self.read_templates(section)?;
                 let size = ids.memory();
                 Ok((ids, size))
             },
@@ -677,6 +700,25 @@ impl Pack {
                 cache.templates.insert(section.0, made);
             },
         )
+    }
+
+    /// The same for who looks at few events: it is not kept.
+    pub(super) fn templates_unkept(&self, section: SectionId) -> Result<Arc<Numbers>> {
+        let kept = self.lock().templates.get(&section.0).cloned();
+        kept.map_or_else(|| self.read_templates(section).map(Arc::new), Ok)
+    }
+
+    fn read_templates(&self, section: SectionId) -> Result<Numbers> {
+        let n = self.len();
+        let frames = self.section(section);
+        if frames.n_templates == 0 {
+            return Ok(Numbers::Zeros(n));
+        }
+        let bytes = self.frame(frames.templates)?;
+        if bytes.len() != n * template_width(frames.n_templates) {
+            return Err(Short.into());
+        }
+        Ok(from_planes(&bytes, n, frames.n_templates).ok_or(Short)?)
     }
 
     fn section(&self, section: SectionId) -> crate::index::pack::layout::SectionFrames {
@@ -789,8 +831,9 @@ impl Pack {
         let base = SECTIONS.get(section.0 as usize).and_then(|s| s.path);
         let mut made = self.made.as_ref().map(|made| made.shapes(section));
         let mut key_numbers: HashMap<String, u32> = HashMap::new();
+        let mut paths: HashSet<Arc<str>> = HashSet::new();
         for skeleton in skeletons_in(&bytes, n)? {
-            let shape = match made.as_mut().and_then(Iterator::next) {
+            let mut shape = match made.as_mut().and_then(Iterator::next) {
                 Some(shape) => shape.clone(),
                 None => Shape::of(skeleton, section, base).map_err(|_| NO_JSON)?,
             };
@@ -816,6 +859,7 @@ impl Pack {
             own.sort_unstable();
             own.dedup();
             shapes.keys_of.push(own);
+            shape.shrink(&mut paths);
             let start = shapes.text.len();
             shapes.text.extend_from_slice(skeleton);
             shapes.templates.push((start..shapes.text.len(), shape));
@@ -965,16 +1009,7 @@ impl Pack {
         self.cached(
             |cache| cache.ids.get(&(section.0, column)).cloned(),
             || {
-                let directory = self.directory(section)?;
-                let row = directory.rows.get(column as usize).ok_or(Short)?;
-                let bytes: Arc<Frame> = if row.meta.ids_len == 0 {
-                    Arc::default()
-                } else {
-                    self.shared_frame(row.ids.0)?
-                };
-                let start = if row.meta.ids_len == 0 { 0 } else { row.ids.1 as usize };
-                let bytes = bytes.get(start..start + row.meta.ids_len as usize).ok_or(Short)?;
-                let ids = read_ids(&row.meta, bytes)?;
+                let ids = self.decoded_ids(section, column)?;
                 let size = ids.memory();
                 Ok((ids, size))
             },
@@ -982,6 +1017,16 @@ impl Pack {
                 cache.ids.insert((section.0, column), made);
             },
         )
+    }
+
+    fn decoded_ids(&self, section: SectionId, column: u32) -> Result<Numbers> {
+        let directory = self.directory(section)?;
+        let row = directory.rows.get(column as usize).ok_or(Short)?;
+        let bytes: Arc<Frame> =
+            if row.meta.ids_len == 0 { Arc::default() } else { self.shared_frame(row.ids.0)? };
+        let start = if row.meta.ids_len == 0 { 0 } else { row.ids.1 as usize };
+        let bytes = bytes.get(start..start + row.meta.ids_len as usize).ok_or(Short)?;
+        Ok(read_ids(&row.meta, bytes)?)
     }
 
     /// Returns where each event stands.
@@ -1047,7 +1092,10 @@ impl Pack {
                     &parsed
                 }
             };
-            self.occurrences(root, *column, |event, id| {
+            // The numbers are not kept either, unless somebody did.
+            let kept = self.lock().ids.get(&(root.0, *column)).cloned();
+            let ids = kept.map_or_else(|| self.decoded_ids(root, *column).map(Arc::new), Ok)?;
+            self.occurrences_of(root, *column, &ids, |event, id| {
                 if let (Some(slot), Some(time)) = (times.get_mut(event), known.get(id as usize)) {
                     *slot = *time;
                 }
@@ -1085,9 +1133,19 @@ impl Pack {
         &self,
         section: SectionId,
         column: u32,
-        mut each: impl FnMut(usize, u32),
+        each: impl FnMut(usize, u32),
     ) -> Result<()> {
         let ids = self.ids(section, column)?;
+        self.occurrences_of(section, column, &ids, each)
+    }
+
+    fn occurrences_of(
+        &self,
+        section: SectionId,
+        column: u32,
+        ids: &Numbers,
+        mut each: impl FnMut(usize, u32),
+    ) -> Result<()> {
         if self.one_each(section, column)? && ids.len() == self.len() {
             ids.each(each);
             return Ok(());
@@ -1097,7 +1155,7 @@ impl Pack {
         let counts = links.counts(column)?;
         // Nearly all are of these widths; a loop for each spares asking at every event.
         let each = &mut each;
-        match (&*templates, &*ids) {
+        match (&*templates, ids) {
             (Numbers::Bytes(templates), Numbers::Bytes(ids)) => {
                 walk(wide(templates), &counts, wide(ids), each)
             }
@@ -1149,6 +1207,61 @@ impl Pack {
             }
         }
         Ok(Some(events))
+    }
+
+    /// Tells `put` which events have an accepted value of a column, 64 of them at a time: the
+    /// number of the first divided by 64, and a bit for each.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn accepted_words(
+        &self,
+        section: SectionId,
+        column: u32,
+        accepted: &[bool],
+        mut put: impl FnMut(usize, u64),
+    ) -> Result<()> {
+        let ids = self.ids(section, column)?;
+        if self.one_each(section, column)? && ids.len() == self.len() {
+            match &*ids {
+                Numbers::Bytes(ids) => words_where(ids, accepted, put),
+                Numbers::Shorts(ids) => words_where(ids, accepted, put),
+                Numbers::Words(ids) => words_where(ids, accepted, put),
+                ids => ids.each(|event, id| {
+                    if accepted.get(id as usize) == Some(&true) {
+                        put(event / 64, 1 << (event % 64));
+                    }
+                }),
+            }
+            return Ok(());
+        }
+        let links = self.links(section)?;
+        // Nearly all values stand in an event once at most.
+        if links.holders(column).iter().all(|(_, count)| *count == 1) {
+            let templates = self.templates(section)?;
+            let counts: Vec<u8> = links.counts(column)?.into_iter().map(|n| n as u8).collect();
+            let (counts, put) = (&counts, &mut put);
+            match (&*templates, &*ids) {
+                (Numbers::Bytes(templates), Numbers::Bytes(ids)) => {
+                    return walk_words(templates, counts, ids, accepted, put);
+                }
+                (Numbers::Bytes(templates), Numbers::Shorts(ids)) => {
+                    return walk_words(templates, counts, ids, accepted, put);
+                }
+                (Numbers::Shorts(templates), Numbers::Bytes(ids)) => {
+                    return walk_words(templates, counts, ids, accepted, put);
+                }
+                (Numbers::Shorts(templates), Numbers::Shorts(ids)) => {
+                    return walk_words(templates, counts, ids, accepted, put);
+                }
+                _ => {}
+            }
+        }
+        self.occurrences_of(section, column, &ids, |event, id| {
+            if accepted.get(id as usize) == Some(&true) {
+                put(event / 64, 1 << (event % 64));
+            }
+        })
     }
 
     /// Calls `each` with the occurrences of a column in some events (ascending): the place of the
@@ -1263,7 +1376,7 @@ impl Pack {
         }
         let root = self.shapes(crate::index::pack::section::ROOT)?;
         let mut nodes = root.templates.iter().flat_map(|(_, shape)| &shape.nodes);
-        let odd = nodes.any(|(path, _)| path == "sourceIPs");
+        let odd = nodes.any(|(path, _)| **path == *"sourceIPs");
         let own = self.shapes(SectionId(4))?;
         let mut elements = own.templates.iter().flat_map(|(_, s)| s.nodes.iter().skip(1));
         let plain = !odd && !elements.any(|(_, known)| *known != Known::Value);
@@ -1428,6 +1541,47 @@ fn wide<T: Copy + Into<u32>>(numbers: &[T]) -> impl Iterator<Item = u32> + '_ {
     numbers.iter().map(|number| (*number).into())
 }
 
+/// Tells `put` at which places an accepted number stands, 64 places at a time.
+fn words_where<T: Copy + Into<u32>>(ids: &[T], accepted: &[bool], mut put: impl FnMut(usize, u64)) {
+    for (at, ids) in ids.chunks(64).enumerate() {
+        let mut word = 0;
+        for (bit, id) in ids.iter().enumerate() {
+            let id: u32 = (*id).into();
+            let yes = accepted.get(id as usize).copied().unwrap_or_default();
+            word |= u64::from(yes) << bit;
+        }
+        if word != 0 {
+            put(at, word);
+        }
+    }
+}
+
+/// The same for a column of which an event has a value or none, as its template says.
+fn walk_words<T: Copy + Into<u32>, I: Copy + Into<u32>>(
+    templates: &[T],
+    counts: &[u8],
+    ids: &[I],
+    accepted: &[bool],
+    put: &mut impl FnMut(usize, u64),
+) -> Result<()> {
+    let mut position = 0;
+    for (at, templates) in templates.chunks(64).enumerate() {
+        let mut word = 0;
+        for (bit, template) in templates.iter().enumerate() {
+            let template: u32 = (*template).into();
+            let has = counts.get(template as usize).copied().unwrap_or_default();
+            let id = ids.get(position).map_or(u32::MAX, |id| (*id).into());
+            let yes = accepted.get(id as usize).copied().unwrap_or_default();
+            word |= u64::from(has & u8::from(yes)) << bit;
+            position += usize::from(has);
+        }
+        if word != 0 {
+            put(at, word);
+        }
+    }
+    if position == ids.len() { Ok(()) } else { Err(Short.into()) }
+}
+
 /// Tells `each` the values of a column, of which an event has as many as its template says.
 fn walk(
     templates: impl Iterator<Item = u32>,
@@ -1463,7 +1617,7 @@ pub fn known_at(shapes: &Shapes, path: &str) -> Vec<(u32, Known)> {
     let mut found = Vec::new();
     for (number, (_, shape)) in shapes.templates.iter().enumerate() {
         for (here, known) in &shape.nodes {
-            if here == path {
+            if **here == *path {
                 found.push((number as u32 + 1, *known));
             }
         }
