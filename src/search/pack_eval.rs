@@ -942,7 +942,7 @@ pub fn add_accepted(
     }
     if ids.len() <= FEW {
         let events = if pack.expects_one_question() {
-            Some(pack.events_of(section, column, &ids)?)
+            pack.events_of_rare(section, column, &ids)?
         } else {
             pack.events_of_few(section, column, &ids)?
         };

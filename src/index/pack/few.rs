@@ -260,6 +260,23 @@ impl Pack {
         self.events_at(section, column, &row.meta, &positions)
     }
 
+    /// The same; `None` where the column has so few different values that these may stand in many
+    /// events, which are better gone through one by one.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn events_of_rare(
+        &self,
+        section: SectionId,
+        column: u32,
+        ids: &[u32],
+    ) -> Result<Option<Vec<usize>>, Damage> {
+        let directory = self.directory(section)?;
+        let meta = directory.rows.get(column as usize).ok_or(Short)?.meta;
+        let is_rare = ids.len().saturating_mul(FEW_OF) < meta.n_entries as usize;
+        if is_rare { self.events_of(section, column, ids).map(Some) } else { Ok(None) }
+    }
+
     /// Says whether any event may have `true`, `false`, `null` or something empty at a path:
     /// exactly where that is noted or skeletons were taken apart; where one question is all there
     /// is, they are not for that.

@@ -502,7 +502,7 @@ mod tests {
 
     #[test]
     fn numbers_compressed_as_such_come_back() {
-        let plain: Vec<u8> = (0..5_000_u32).map(|at| (at * at >> 7) as u8 & 7).collect();
+        let plain: Vec<u8> = (0..5_000_u32).map(|at| ((at * at) >> 7) as u8 & 7).collect();
         let mut pack = Vec::new();
         let mut writer = FrameWriter::new(3).unwrap();
         let frame = writer.write(&mut pack, &plain, Content::Numbers).unwrap();
