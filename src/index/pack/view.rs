@@ -859,7 +859,9 @@ impl Pack {
             own.sort_unstable();
             own.dedup();
             shapes.keys_of.push(own);
-            shape.shrink(&mut paths);
+            if self.sparing {
+                shape.shrink(&mut paths);
+            }
             let start = shapes.text.len();
             shapes.text.extend_from_slice(skeleton);
             shapes.templates.push((start..shapes.text.len(), shape));
