@@ -156,6 +156,8 @@ enum Put {
 /// So many questions of every kind are asked before any is measured.
 const WARM: usize = 50;
 
+type Make<'k> = dyn Fn(&mut Rng, usize) -> String + 'k;
+
 /// Questions of one kind.
 struct Kind<'k> {
     name: &'static str,
@@ -164,7 +166,7 @@ struct Kind<'k> {
     /// Whether they are about all time; else each has a window of its own.
     all: bool,
     /// Says the question of each turn.
-    make: Box<dyn Fn(&mut Rng, usize) -> String + 'k>,
+    make: Box<Make<'k>>,
 }
 
 impl<'k> Kind<'k> {

@@ -11,7 +11,7 @@ use crate::index::pack::column::ColumnMeta;
 use crate::index::pack::column::Dict;
 use crate::index::pack::column::DictKind;
 use crate::index::pack::column::dict_text;
-use crate::index::pack::few::FewEvents;
+use crate::index::pack::few_events::FewEvents;
 use crate::index::pack::filter::WordSpots;
 use crate::index::pack::layout::ColumnRow;
 use crate::index::pack::section::ENVELOPE;

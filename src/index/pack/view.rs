@@ -18,7 +18,7 @@ use crate::index::pack::column::Dict;
 use crate::index::pack::column::DictKind;
 use crate::index::pack::column::read_dict;
 use crate::index::pack::column::read_ids;
-use crate::index::pack::few::FewEvents;
+use crate::index::pack::few_events::FewEvents;
 use crate::index::pack::filter::WordFilter;
 use crate::index::pack::filter::WordSpots;
 use crate::index::pack::finish::template_width;
