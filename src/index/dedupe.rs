@@ -28,7 +28,7 @@ use crate::index::error::IndexError;
 use crate::index::lines::Lines;
 use crate::index::manifest::Manifest;
 use crate::index::manifest::PackRow;
-use crate::index::mmap::map_file;
+use crate::index::mmap::MappedFile;
 use crate::index::pack::build::PackBuilder;
 use crate::index::pack::left_out::LeftOut;
 use crate::index::pack::view::NO_TIME;
@@ -401,7 +401,7 @@ impl Seen {
     fn open(&self, row: &PackRow) -> Result<Pack, IndexError> {
         let path = self.dir.join(Manifest::pack_file(row.file));
         let io = |error| IndexError::io("read", &path, error);
-        let map = Arc::new(map_file(&File::open(&path).map_err(io)?).map_err(io)?);
+        let map = Arc::new(File::open(&path).and_then(MappedFile::new).map_err(io)?);
         let start = row.offset as usize;
         Pack::open(map, start..start + row.length as usize).map_err(|d| damaged(row, &d))
     }

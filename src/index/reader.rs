@@ -9,8 +9,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use memmap2::Mmap;
-
 use crate::event::place::Place;
 use crate::event::place::SourceId;
 use crate::index::append::beside;
@@ -22,7 +20,7 @@ use crate::index::dedupe::Duplicate;
 use crate::index::error::IndexError;
 use crate::index::lines::Lines;
 use crate::index::manifest::Manifest;
-use crate::index::mmap::map_file;
+use crate::index::mmap::MappedFile;
 use crate::index::pack::left_out::LeftOut;
 use crate::index::pack::view::Pack;
 use crate::index::pack::wire::Damage;
@@ -36,7 +34,7 @@ pub struct IndexReader {
     pub manifest: Manifest,
     /// Names of the sources, by number.
     pub sources: Vec<String>,
-    maps: HashMap<u32, Arc<Mmap>>,
+    maps: HashMap<u32, Arc<MappedFile>>,
     packs: Vec<OnceLock<Pack>>,
     places: OnceLock<HashMap<(u32, u32), Vec<Place>>>,
     lines: OnceLock<Arc<Lines>>,
@@ -49,13 +47,14 @@ pub struct IndexReader {
 }
 
 /// Maps the pack files a manifest names.
-fn maps(dir: &Path, manifest: &Manifest) -> Result<HashMap<u32, Arc<Mmap>>, IndexError> {
+fn maps(dir: &Path, manifest: &Manifest) -> Result<HashMap<u32, Arc<MappedFile>>, IndexError> {
     let mut maps = HashMap::new();
     for row in &manifest.packs {
         if let std::collections::hash_map::Entry::Vacant(slot) = maps.entry(row.file) {
             let path = dir.join(Manifest::pack_file(row.file));
             let io = |error| IndexError::io("open", &path, error);
-            slot.insert(Arc::new(map_file(&File::open(&path).map_err(io)?).map_err(io)?));
+            let file = File::open(&path).and_then(MappedFile::new);
+            slot.insert(Arc::new(file.map_err(io)?));
         }
     }
     Ok(maps)

@@ -226,19 +226,26 @@ impl AskedConflicts {
         let asked = QueryAst::Field { field: Field::path("auditID"), test };
         let question = Question::new(&asked, TimeRange::ALL, Zone::UTC)
             .map_err(|error| SearchError::Question(error.to_string()))?;
-        let packs: Vec<Vec<(Vec<String>, EventId)>> = (0..index.n_packs())
+        let looked_for: Vec<LookedFor<'_>> = set.texts.iter().map(LookedFor::new).collect();
+        let packs: Vec<Vec<EventId>> = (0..index.n_packs())
             .into_par_iter()
             .map(|number| {
                 let scope = scope(index, number, index.pack(number)?);
-                let found = with_audit_ids(scope, &set.texts, &question);
+                let found = with_audit_ids(scope, &looked_for, &question);
                 scope.pack.end_question();
                 found.map_err(|damage| index.damaged(number, &damage).into())
             })
             .collect::<Result<_, SearchError>>()?;
-        // Nearly all of them stand once, and need no second look.
+        let with_them = packs.concat();
+        // Nearly all of them stand once, and need no second look: where each event asked about has
+        // one, as many events as auditIDs means that there are no others.
+        if rows.iter().flatten().all(|own| own.len() <= 1) && with_them.len() == set.texts.len() {
+            return Ok(Some(BTreeSet::new()));
+        }
         let mut same: HashMap<Vec<String>, Vec<EventId>> = HashMap::new();
-        for (audit_ids, event) in packs.into_iter().flatten() {
-            same.entry(audit_ids).or_default().push(event);
+        let audit_ids = evidence.rows(&with_them, &[Field::path("auditID")])?;
+        for (own, event) in audit_ids.into_iter().zip(with_them) {
+            same.entry(own.concat()).or_default().push(event);
         }
         let mut found: Vec<EventId> =
             same.into_values().filter(|events| events.len() > 1).flatten().collect();
@@ -248,28 +255,40 @@ impl AskedConflicts {
     }
 }
 
-/// Returns the events of a pack that have one of `texts` as their auditID, which is what `question`
-/// asks, with their auditIDs; packs that can hold none of them are not looked into.
+/// An auditID, and the words without which no pack holds it.
+struct LookedFor<'t> {
+    text: &'t String,
+    keys: Vec<u64>,
+}
+
+impl LookedFor<'_> {
+    fn new(text: &String) -> LookedFor<'_> {
+        // Folding can move word boundaries outside ASCII.
+        let keys =
+            if text.is_ascii() { words(text).filter_map(word_key).collect() } else { vec![] };
+        LookedFor { text, keys }
+    }
+}
+
+/// Returns the events of a pack that have one of some auditIDs, which is what `question` asks;
+/// packs that can hold none of them are not looked into.
 fn with_audit_ids(
     scope: PackScope<'_>,
-    texts: &[String],
+    looked_for: &[LookedFor<'_>],
     question: &Question,
-) -> Result<Vec<(Vec<String>, EventId)>, Damage> {
+) -> Result<Vec<EventId>, Damage> {
     let filter = scope.pack.filter()?;
-    let may_hold = |id: &String| {
-        // Folding can move word boundaries outside ASCII.
-        !id.is_ascii() || words(id).filter_map(word_key).all(|key| filter.may_hold(key))
-    };
-    if scope.pack.whole()?.is_empty() && !texts.iter().any(may_hold) {
+    let may_hold = |id: &&LookedFor<'_>| id.keys.iter().all(|key| filter.may_hold(*key));
+    let possible: Vec<&String> =
+        looked_for.iter().filter(may_hold).map(|looked_for| looked_for.text).collect();
+    if scope.pack.whole()?.is_empty() && possible.is_empty() {
         return Ok(Vec::new());
     }
-    let possible: Vec<&String> = texts.iter().filter(|text| may_hold(text)).collect();
     let events = match with_uuids(scope.pack, &possible)? {
         Some(events) => events,
         None => matching(scope, question)?.iter().collect(),
     };
-    let audit_ids = values(scope, &events, &Field::path("auditID"), Zone::UTC)?;
-    Ok(audit_ids.into_iter().zip(events.iter().map(|event| scope.id(*event))).collect())
+    Ok(events.into_iter().map(|event| scope.id(event)).collect())
 }
 
 /// Returns the events of a pack whose auditID is one of `texts`, where all its auditIDs are UUIDs;

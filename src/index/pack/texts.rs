@@ -273,7 +273,7 @@ mod tests {
         let pack = builder.finish(&mut FrameWriter::new(3).unwrap()).unwrap();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&pack.bytes).unwrap();
-        let map = crate::index::mmap::map_file(&file).unwrap();
+        let map = crate::index::mmap::MappedFile::new(file).unwrap();
         Pack::open(Arc::new(map), 0..pack.bytes.len()).unwrap()
     }
 

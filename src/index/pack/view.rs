@@ -8,10 +8,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
-use memmap2::Mmap;
-
 use crate::event::place::Place;
 use crate::event::time::parse_micros_utc;
+use crate::index::mmap::MappedFile;
 use crate::index::mmap::let_go;
 use crate::index::pack::build::N_META;
 use crate::index::pack::column::Dict;
@@ -53,6 +52,7 @@ use crate::index::pack::wire::FrameBytes;
 use crate::index::pack::wire::FrameRef;
 use crate::index::pack::wire::Short;
 use crate::index::pack::wire::read_frame;
+use crate::index::pack::wire::unpack;
 
 /// So many things are kept with a pack for others.
 const KEPT_MAX: usize = 512;
@@ -247,7 +247,7 @@ pub fn cached_bytes() -> usize {
 #[derive(Debug)]
 enum Bytes {
     /// In a mapped file, from here to there.
-    Mapped(Arc<Mmap>, std::ops::Range<usize>),
+    Mapped(Arc<MappedFile>, std::ops::Range<usize>),
     /// In memory: the pack was just made.
     Made(Vec<u8>),
 }
@@ -315,7 +315,7 @@ impl Pack {
     ///
     /// # Errors
     /// When trailer or footer are not what was written.
-    pub fn open(map: Arc<Mmap>, range: std::ops::Range<usize>) -> Result<Pack> {
+    pub fn open(map: Arc<MappedFile>, range: std::ops::Range<usize>) -> Result<Pack> {
         if map.len() < range.end {
             return Err(Damage { offset: 0, what: "the file is too short" });
         }
@@ -590,6 +590,17 @@ impl Pack {
             .ok_or(Damage { offset: 0, what: "a frame that is not there" })?;
         if frame.is_left_out() {
             return self.left_out_frame(number, frame).map(Frame::from);
+        }
+        if let (true, Bytes::Mapped(file, range)) = (self.once, &self.bytes) {
+            let len = frame.stored as usize;
+            let start = usize::try_from(frame.offset).unwrap_or(usize::MAX);
+            if start.saturating_add(len) > range.len() {
+                return Err(Damage { offset: frame.offset, what: "the file ends inside a frame" });
+            }
+            let start = range.start + start;
+            let stored = Frame::filled(len, |out| file.read(start..start + len, out));
+            let unread = |_| Damage { offset: frame.offset, what: "the file cannot be read" };
+            return unpack(&stored.map_err(unread)?, frame);
         }
         self.read.store(true, Ordering::Relaxed);
         read_frame(self.bytes(), frame)

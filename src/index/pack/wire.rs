@@ -345,6 +345,15 @@ pub fn read_frame(pack: &[u8], frame: &FrameRef) -> Result<Frame, Damage> {
     let stored = pack
         .get(start..start.saturating_add(frame.stored as usize))
         .ok_or_else(|| damage("the file ends inside a frame"))?;
+    unpack(stored, frame)
+}
+
+/// Decompresses a frame, after checking its sum.
+///
+/// # Errors
+/// Where the bytes are not what was written.
+pub fn unpack(stored: &[u8], frame: &FrameRef) -> Result<Frame, Damage> {
+    let damage = |what| Damage { offset: frame.offset, what };
     if xxh3_64(stored) != frame.sum {
         return Err(damage("checksum mismatch"));
     }
@@ -395,6 +404,20 @@ impl Frame {
             Some(spare.swap_remove(at))
         });
         Frame(spare.unwrap_or_else(|| Vec::with_capacity(bytes.next_multiple_of(4096))))
+    }
+
+    /// So many bytes that `fill` writes.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    pub fn filled(
+        bytes: usize,
+        fill: impl FnOnce(&mut [u8]) -> std::io::Result<()>,
+    ) -> std::io::Result<Frame> {
+        let mut frame = Frame::with_capacity(bytes);
+        frame.0.resize(bytes, 0);
+        fill(&mut frame.0)?;
+        Ok(frame)
     }
 
     /// Takes the bytes out.
