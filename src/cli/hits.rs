@@ -135,11 +135,20 @@ pub fn print_hits(
         let first = hits.hits.get(..shown).unwrap_or(&hits.hits);
         let columns = (!columns.is_empty()).then_some(columns.as_slice());
         let view = view(output.no_truncate);
-        write_hits(evidence, first, output.format.into(), columns, &view, out)?;
-        // The remark comes after the results it is about.
-        out.flush()?;
+        let mut write = || -> anyhow::Result<()> {
+            write_hits(evidence, first, output.format.into(), columns, &view, out)?;
+            // The remark comes after the results it is about.
+            Ok(out.flush()?)
+        };
         if matches!(output.format, Format::Table | Format::Csv) {
-            say_conflicts(evidence, first)?;
+            let conflicting = std::thread::scope(|scope| {
+                let conflicting = scope.spawn(|| n_conflicting(evidence, first));
+                write()?;
+                conflicting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })?;
+            say_conflicts(conflicting);
+        } else {
+            write()?;
         }
         if first.len() < hits.hits.len() {
             note(&format!("only the first {shown} hits are shown; --limit 0 shows all of them"));
@@ -151,16 +160,19 @@ pub fn print_hits(
     Ok(Exit::found(hits.total > 0 || !hits.hits.is_empty()))
 }
 
-/// Says how many of the hits shown have an auditID that stands twice.
-fn say_conflicts(evidence: &dyn Evidence, shown: &[Hit]) -> anyhow::Result<()> {
+/// Returns how many of the hits shown have an auditID that stands twice.
+fn n_conflicting(evidence: &dyn Evidence, shown: &[Hit]) -> anyhow::Result<usize> {
     let ids: Vec<EventId> = shown.iter().map(|hit| hit.id).collect();
+    Ok(evidence.conflicting(&ids)?)
+}
+
+/// Says so.
+fn say_conflicts(n: usize) {
     let flag = Flag::AuditIdConflict.name();
-    let n = evidence.conflicting(&ids)?;
     if n > 0 {
         note(&format!(
             "{n} of the hits shown have flag:{flag}: another event of the same auditID, stage and \
              server has other content; `audithound show AUDIT_ID` prints both"
         ));
     }
-    Ok(())
 }
