@@ -1,5 +1,7 @@
 //! What can be typed: the table of commands.
 
+use clap::Parser;
+
 use crate::cli::command;
 
 /// A fast indexed search engine for Kubernetes and OpenShift audit-log archives.
@@ -12,6 +14,32 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Parses the arguments of the process, and ends it where they are wrong or ask for help.
+    pub fn of_process() -> Cli {
+        if std::env::args_os().nth(1).is_some_and(|command| command == "search") {
+            let SearchCli { command: SearchOnly::Search(args) } = SearchCli::parse();
+            return Cli { command: Command::Search(args) };
+        }
+        Cli::parse()
+    }
+}
+
+/// The program as far as `search` needs it: making all other commands ready to be parsed takes
+/// longer than many a question.
+#[derive(Debug, clap::Parser)]
+#[command(name = "audithound", version, max_term_width = 100, disable_help_subcommand = true)]
+struct SearchCli {
+    #[command(subcommand)]
+    command: SearchOnly,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum SearchOnly {
+    /// Answers a question from an index
+    Search(command::search::SearchArgs),
 }
 
 /// The commands, in the order an analyst meets them.

@@ -15,7 +15,7 @@ use crate::report::sanitize;
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_process();
     // Results are many small writes; a terminal or a pipe gets them in large ones.
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     let ended = dispatch(&cli.command, &mut out)
