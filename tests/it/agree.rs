@@ -277,6 +277,7 @@ fn index_and_scan_agree_on_odd_events() {
         let many = index_of(&sub, std::slice::from_ref(&path), 3);
         assert_eq!(one.index.manifest.totals.events, plain.len() as u64);
         assert_eq!(one.index.manifest.packs, many.index.manifest.packs);
+        let alone = open(&sub.join("index-3")).unwrap().for_one_question();
         let mut rng = Rng::new(seed);
         let mut found = 0;
         let mut together: Vec<QueryAst> = Vec::new();
@@ -285,6 +286,7 @@ fn index_and_scan_agree_on_odd_events() {
             together.extend(parse(&text, &ParseOptions::default()));
             let n = check(&text, &one, &plain);
             assert_eq!(n, check(&text, &many, &plain), "{text}");
+            check(&text, &alone, &plain);
             found += u64::from(n > 0);
         }
         assert!(found > 40, "only {found} questions found anything");
