@@ -14,9 +14,9 @@ use crate::query::ast::QueryAst;
 use crate::report::hits::Column;
 use crate::report::hits::HitFormat;
 use crate::report::hits::write_hits;
+use crate::search::evidence::Dated;
 use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
-use crate::search::evidence::Hit;
 use crate::search::evidence::SearchOptions;
 use crate::search::evidence::SortOrder;
 
@@ -129,7 +129,7 @@ pub fn print_hits(
             return Ok(Exit::found(true));
         }
     }
-    let hits = evidence.search(&question, &options)?;
+    let hits = evidence.find(&question, &options)?;
     if !output.count {
         let shown = if output.limit == 0 { usize::MAX } else { output.limit };
         let first = hits.hits.get(..shown).unwrap_or(&hits.hits);
@@ -161,7 +161,7 @@ pub fn print_hits(
 }
 
 /// Returns how many of the hits shown have an auditID that stands twice.
-fn n_conflicting(evidence: &dyn Evidence, shown: &[Hit]) -> anyhow::Result<usize> {
+fn n_conflicting(evidence: &dyn Evidence, shown: &[Dated]) -> anyhow::Result<usize> {
     let ids: Vec<EventId> = shown.iter().map(|hit| hit.id).collect();
     Ok(evidence.conflicting(&ids)?)
 }

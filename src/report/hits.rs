@@ -14,9 +14,9 @@ use crate::report::renderers::csv::write_error;
 use crate::report::renderers::csv::writer;
 use crate::report::sanitize;
 use crate::report::table::TableWriter;
+use crate::search::evidence::Dated;
 use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
-use crate::search::evidence::Hit;
 use crate::search::evidence::Row;
 use crate::search::evidence::StoredEvent;
 
@@ -51,7 +51,7 @@ pub struct Column {
 /// When writing fails or an event cannot be read.
 pub fn write_hits(
     evidence: &dyn Evidence,
-    hits: &[Hit],
+    hits: &[Dated],
     format: HitFormat,
     columns: Option<&[Column]>,
     view: &View<'_>,
@@ -67,7 +67,7 @@ pub fn write_hits(
 
 fn write_raw(
     evidence: &dyn Evidence,
-    hits: &[Hit],
+    hits: &[Dated],
     view: &View<'_>,
     out: &mut dyn Write,
 ) -> Result<(), ReportError> {
@@ -89,7 +89,7 @@ fn write_raw(
 
 fn write_jsonl(
     evidence: &dyn Evidence,
-    hits: &[Hit],
+    hits: &[Dated],
     columns: Option<&[Column]>,
     view: &View<'_>,
     out: &mut dyn Write,
@@ -129,7 +129,7 @@ fn write_jsonl(
     Ok(())
 }
 
-fn push_place(line: &mut Vec<u8>, evidence: &dyn Evidence, hit: &Hit, stored: &StoredEvent) {
+fn push_place(line: &mut Vec<u8>, evidence: &dyn Evidence, hit: &Dated, stored: &StoredEvent) {
     let place = &stored.place;
     push_entry(line, "source", &evidence.source_name(place.source).into());
     push_entry(line, "offset", &place.offset.into());
@@ -168,7 +168,7 @@ const TABLE_HEAD: [&str; 8] =
 
 fn write_table(
     evidence: &dyn Evidence,
-    hits: &[Hit],
+    hits: &[Dated],
     columns: Option<&[Column]>,
     view: &View<'_>,
     out: &mut dyn Write,
@@ -252,7 +252,7 @@ fn default_fields() -> Vec<Field> {
     ]
 }
 
-fn default_cells(hit: &Hit, row: &Row) -> Vec<String> {
+fn default_cells(hit: &Dated, row: &Row) -> Vec<String> {
     let cell = |at: usize| row.get(at).map(|values| values.join(", ")).unwrap_or_default();
     let mut user = cell(0);
     if !cell(1).is_empty() {
@@ -294,7 +294,7 @@ const CSV_PATH: usize = 5;
 
 fn write_csv(
     evidence: &dyn Evidence,
-    hits: &[Hit],
+    hits: &[Dated],
     columns: Option<&[Column]>,
     out: &mut dyn Write,
 ) -> Result<(), ReportError> {
@@ -310,20 +310,22 @@ fn write_csv(
     };
     for piece in hits.chunks(PIECE) {
         let ids: Vec<EventId> = piece.iter().map(|hit| hit.id).collect();
-        for (hit, row) in piece.iter().zip(evidence.rows(&ids, &fields)?) {
+        let rows = evidence.rows(&ids, &fields)?;
+        let places = if columns.is_none() { evidence.places(&ids)? } else { Vec::new() };
+        for (at, (hit, row)) in piece.iter().zip(rows).enumerate() {
             let mut record: Vec<String> = row
                 .iter()
                 .map(|values| sanitize::csv_cell(&values.join(", ")).into_owned())
                 .collect();
-            if columns.is_none() {
+            if let Some(place) = places.get(at) {
                 let path = record.remove(SHOWN);
                 record.insert(CSV_PATH, path);
                 record.insert(0, hit.time.map(Timestamp::to_rfc3339).unwrap_or_default());
-                let source = evidence.source_name(hit.place.source);
+                let source = evidence.source_name(place.source);
                 record.push(sanitize::csv_cell(&source).into_owned());
-                record.push(hit.place.offset.to_string());
-                record.push(hit.place.line.to_string());
-                record.push(hit.place.item.to_string());
+                record.push(place.offset.to_string());
+                record.push(place.line.to_string());
+                record.push(place.item.to_string());
             }
             csv.write_record(&record).map_err(write_error)?;
         }
@@ -348,7 +350,7 @@ mod tests {
 
     fn written(format: HitFormat, fields: &[&str], view: &View<'_>) -> String {
         let evidence = MemoryEvidence::from_lines("audit.log", LOG);
-        let hits = evidence.search(&QueryAst::All, &SearchOptions::default()).unwrap().hits;
+        let hits = evidence.find(&QueryAst::All, &SearchOptions::default()).unwrap().hits;
         let columns: Vec<Column> = fields
             .iter()
             .map(|name| Column { name: (*name).to_owned(), field: Field::path(name) })

@@ -63,15 +63,36 @@ pub struct Hit {
     pub place: Place,
 }
 
+/// One event that matches, for whoever does not ask where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dated {
+    /// Which event.
+    pub id: EventId,
+    /// Its time, `None` where the evidence names none.
+    pub time: Option<Timestamp>,
+}
+
+impl From<Hit> for Dated {
+    fn from(hit: Hit) -> Dated {
+        Dated { id: hit.id, time: hit.time }
+    }
+}
+
 /// The answer to a question.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hits {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hits<H = Hit> {
     /// In the order asked for, cut at the limit.
-    pub hits: Vec<Hit>,
+    pub hits: Vec<H>,
     /// How many events match; at least `hits.len()`, exact where `count_all` was asked.
     pub total: u64,
     /// What this evidence cannot answer about the question, one sentence each.
     pub notes: Vec<String>,
+}
+
+impl<H> Default for Hits<H> {
+    fn default() -> Hits<H> {
+        Hits { hits: Vec::new(), total: 0, notes: Vec::new() }
+    }
 }
 
 /// An event with its bytes.
@@ -170,6 +191,19 @@ pub trait Evidence: Sync {
     /// What kept the question from being answered; never "nothing found".
     fn search(&self, question: &QueryAst, options: &SearchOptions) -> Result<Hits, SearchError>;
 
+    /// The same without the places, which an index reads for the order of few hits only.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    fn find(
+        &self,
+        question: &QueryAst,
+        options: &SearchOptions,
+    ) -> Result<Hits<Dated>, SearchError> {
+        let Hits { hits, total, notes } = self.search(question, options)?;
+        Ok(Hits { hits: hits.into_iter().map(Dated::from).collect(), total, notes })
+    }
+
     /// Answers many questions at once, in their order; an implementation may answer what they
     /// share only once.
     ///
@@ -225,6 +259,14 @@ pub trait Evidence: Sync {
     /// As [`Self::fetch`].
     fn fetch_many(&self, ids: &[EventId]) -> Result<Vec<StoredEvent>, SearchError> {
         ids.iter().map(|id| self.fetch(*id)).collect()
+    }
+
+    /// Returns where each of `ids` stands, in the same order.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    fn places(&self, ids: &[EventId]) -> Result<Vec<Place>, SearchError> {
+        Ok(self.fetch_many(ids)?.iter().map(|stored| stored.place).collect())
     }
 
     /// Returns the JSON text of the object or list that stands under a chain of keys in each of

@@ -5,6 +5,10 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use rayon::prelude::*;
 
@@ -28,6 +32,7 @@ use crate::search::codes::Codes;
 use crate::search::conflict::AskedConflicts;
 use crate::search::conflict::asks_conflicts;
 use crate::search::error::SearchError;
+use crate::search::evidence::Dated;
 use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
 use crate::search::evidence::FacetRow;
@@ -42,6 +47,9 @@ use crate::search::evidence::WantedPeer;
 use crate::search::evidence::Wider;
 use crate::search::evidence::questions_each;
 use crate::search::first_by_peer::Wishes;
+use crate::search::first_hits::Candidate;
+use crate::search::first_hits::FirstHits;
+use crate::search::first_hits::key;
 use crate::search::pack_combinations::Combinations;
 use crate::search::pack_combinations::Wanted;
 use crate::search::pack_combinations::combinations;
@@ -148,14 +156,6 @@ impl BatchAnswers {
     }
 }
 
-/// An event of a pack before its place is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
-    time: i64,
-    pack: u32,
-    event: u32,
-}
-
 impl From<IndexError> for SearchError {
     fn from(error: IndexError) -> SearchError {
         match error {
@@ -178,6 +178,10 @@ pub fn open(dir: &Path) -> Result<Searcher, IndexError> {
 
 fn event_id(pack: u32, event: u32) -> EventId {
     EventId(u64::from(pack) << 32 | u64::from(event))
+}
+
+fn candidate_id(candidate: Candidate) -> EventId {
+    event_id(candidate.pack, candidate.event)
 }
 
 fn split_id(id: EventId) -> (u32, u32) {
@@ -325,14 +329,23 @@ impl Searcher {
         packs
             .par_iter()
             .map(|number| {
-                let scope = self.pack(*number)?;
-                let answer = matching(scope, question)
-                    .and_then(|bits| answer(*number, scope, bits))
-                    .map_err(|damage| self.damaged(*number, &damage));
-                self.done(*number);
-                answer
+                self.ask_one(*number, question, |scope, bits| answer(*number, scope, bits))
             })
             .collect()
+    }
+
+    fn ask_one<T>(
+        &self,
+        number: usize,
+        question: &Question,
+        answer: impl FnOnce(PackScope<'_>, Bits) -> Result<T, Damage>,
+    ) -> Result<T, SearchError> {
+        let scope = self.pack(number)?;
+        let answer = matching(scope, question)
+            .and_then(|bits| answer(scope, bits))
+            .map_err(|damage| self.damaged(number, &damage));
+        self.done(number);
+        answer
     }
 
     /// Finds the candidates in the order of time, as many as the limit can need.
@@ -352,42 +365,28 @@ impl Searcher {
             }
         };
         packs.sort_by_key(|number| (bound(number), *number));
-        let early = !options.count_all && options.limit > 0;
-        // A few packs often hold enough; where they do not, the others probably do not either.
-        let threads = rayon::current_num_threads().max(1);
-        let mut batch = if early { threads } else { packs.len().max(1) };
-        let mut found: Vec<Candidate> = Vec::new();
-        let mut total = 0;
-        let mut asked = 0;
-        while let Some(left) = packs.get(asked..).filter(|left| !left.is_empty()) {
-            let some = left.get(..batch).unwrap_or(left);
+        if options.count_all || options.limit == 0 {
             let answers = self
-                .ask(some, question, |number, scope, bits| candidates_of(number, scope, &bits))?;
-            asked += some.len();
-            found.reserve(answers.iter().map(Vec::len).sum());
-            for own in answers {
-                total += own.len() as u64;
-                found.extend(own);
-            }
-            if early && found.len() >= options.limit {
-                let next = packs.get(asked).map(bound).unwrap_or(i64::MAX);
-                let nth = options.limit - 1;
-                let key = |c: &Candidate| match options.order {
-                    SortOrder::Oldest => c.time,
-                    SortOrder::Newest => c.time.saturating_neg(),
-                };
-                found.select_nth_unstable_by_key(nth, key);
-                if found.get(nth).is_some_and(|c| key(c) < next) {
-                    break;
-                }
-            }
-            // As many as will hold the rest if they are like those before, but no more than
-            // twice as many.
-            let rest = options.limit.saturating_sub(found.len()).saturating_mul(asked);
-            let likely = rest.div_ceil(found.len().max(1)).max(threads).next_multiple_of(threads);
-            batch = likely.min(batch.saturating_mul(2));
+                .ask(&packs, question, |number, scope, bits| candidates_of(number, scope, &bits))?;
+            let total = answers.iter().map(|own| own.len() as u64).sum();
+            return Ok((answers.concat(), total));
         }
-        Ok((found, total))
+        let bounds = packs.iter().map(bound).collect();
+        let first = Mutex::new(FirstHits::new(options.order, options.limit, bounds));
+        let lock = || first.lock().unwrap_or_else(PoisonError::into_inner);
+        let (threads, next) = (rayon::current_num_threads(), AtomicUsize::new(0));
+        let work = || {
+            while !lock().is_enough() {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(number) = packs.get(at) else { break };
+                self.trim(packs.get(at..(at + threads).min(packs.len())).unwrap_or_default());
+                let answer = self
+                    .ask_one(*number, question, |scope, bits| candidates_of(*number, scope, &bits));
+                lock().put(at, answer);
+            }
+        };
+        rayon::scope(|scope| (0..threads).for_each(|_| scope.spawn(|_| work())));
+        first.into_inner().unwrap_or_else(PoisonError::into_inner).into_found()
     }
 
     /// What hits are put in order by.
@@ -475,55 +474,86 @@ impl Searcher {
     /// Puts candidates in their final order and cuts them at the limit.
     fn order(
         &self,
-        mut found: Vec<Candidate>,
+        found: Vec<Candidate>,
         options: &SearchOptions,
     ) -> Result<Vec<Hit>, SearchError> {
+        let hit = |(candidate, place): (Candidate, Option<Place>)| {
+            let nowhere = Damage { offset: 0, what: "an event without a place" };
+            let place = place.ok_or_else(|| self.damaged(candidate.pack as usize, &nowhere))?;
+            Ok(Hit { id: candidate_id(candidate), time: candidate.time(), place })
+        };
+        self.ordered(found, options, true)?.into_iter().map(hit).collect()
+    }
+
+    /// The same; places are read of all that can be needed, or only of those whose place in the
+    /// order depends on it.
+    fn ordered(
+        &self,
+        mut found: Vec<Candidate>,
+        options: &SearchOptions,
+        all_placed: bool,
+    ) -> Result<Vec<(Candidate, Option<Place>)>, SearchError> {
         let newest = options.order == SortOrder::Newest;
         let limit = if options.limit == 0 { found.len() } else { options.limit.min(found.len()) };
         if limit == 0 {
             return Ok(Vec::new());
         }
         // Only what lies at or before the limit in time needs a place.
-        let key = |c: &Candidate| if newest { c.time.saturating_neg() } else { c.time };
+        let key = |candidate: &Candidate| key(options.order, candidate.time);
         if limit < found.len() {
             let (_, nth, _) = found.select_nth_unstable_by_key(limit - 1, key);
             let last = key(nth);
             found.retain(|candidate| key(candidate) <= last);
         }
-        found.sort_unstable_by_key(|candidate| (candidate.pack, candidate.event));
-        let hits: Vec<Vec<(Candidate, Place)>> = found
-            .par_chunk_by(|a, b| a.pack == b.pack)
-            .map(|own| {
-                let number = own.first().map_or(0, |candidate| candidate.pack as usize);
-                let events: Vec<u32> = own.iter().map(|candidate| candidate.event).collect();
-                let pack = self.pack(number)?.pack;
-                let places = if self.index.once {
-                    pack.places_of(&events)
-                } else {
-                    // Kept for the questions to come.
-                    pack.places().and_then(|_| pack.places_of(&events))
-                };
-                let places = places.map_err(|damage| self.damaged(number, &damage))?;
-                Ok(own.iter().copied().zip(places).collect())
-            })
-            .collect::<Result<_, SearchError>>()?;
-        let mut hits: Vec<(Candidate, Place)> = hits.concat();
+        let mut alone: Vec<Candidate> = Vec::new();
+        if !all_placed {
+            found.sort_unstable();
+            let at_once = found.chunk_by(|a, b| a.time == b.time);
+            let (one, several): (Vec<_>, Vec<_>) = at_once.partition(|own| own.len() == 1);
+            (alone, found) = (one.concat(), several.concat());
+        }
+        let mut hits = self.placed(found)?;
+        hits.extend(alone.into_iter().map(|candidate| (candidate, None)));
         let rank = |place: &Place| self.ranks.get(place.source.0 as usize).copied();
         hits.sort_unstable_by_key(|(c, place)| {
-            (c.time, rank(place), place.offset, place.item, c.pack, c.event)
+            let place = place.map(|place| (rank(&place), place.offset, place.item));
+            (c.time, place, c.pack, c.event)
         });
         if newest {
             hits.reverse();
         }
         hits.truncate(limit);
-        Ok(hits
-            .into_iter()
-            .map(|(candidate, place)| Hit {
-                id: event_id(candidate.pack, candidate.event),
-                time: (candidate.time != NO_TIME).then_some(Timestamp(candidate.time)),
-                place,
+        Ok(hits)
+    }
+
+    /// Reads where candidates stand.
+    fn placed(
+        &self,
+        mut found: Vec<Candidate>,
+    ) -> Result<Vec<(Candidate, Option<Place>)>, SearchError> {
+        found.sort_unstable_by_key(|candidate| (candidate.pack, candidate.event));
+        let placed: Vec<Vec<(Candidate, Option<Place>)>> = found
+            .par_chunk_by(|a, b| a.pack == b.pack)
+            .map(|own| {
+                let number = own.first().map_or(0, |candidate| candidate.pack as usize);
+                let events: Vec<u32> = own.iter().map(|candidate| candidate.event).collect();
+                let places = self.places_in(number, &events)?;
+                Ok(own.iter().copied().zip(places.into_iter().map(Some)).collect())
             })
-            .collect())
+            .collect::<Result<_, SearchError>>()?;
+        Ok(placed.concat())
+    }
+
+    /// Reads where some events (ascending) of a pack stand.
+    fn places_in(&self, number: usize, events: &[u32]) -> Result<Vec<Place>, SearchError> {
+        let pack = self.pack(number)?.pack;
+        let places = if self.index.once {
+            pack.places_of(events)
+        } else {
+            // Kept for the questions to come.
+            pack.places().and_then(|_| pack.places_of(events))
+        };
+        places.map_err(|damage| self.damaged(number, &damage))
     }
 
     /// Groups ids by pack: for each the ascending events and where each stands in `ids`.
@@ -662,6 +692,30 @@ impl Evidence for Searcher {
         let (found, total) = self.candidates(&ready, options)?;
         let hits = self.order(found, options)?;
         Ok(Hits { hits, total, notes: self.notes(question)? })
+    }
+
+    fn find(
+        &self,
+        question: &QueryAst,
+        options: &SearchOptions,
+    ) -> Result<Hits<Dated>, SearchError> {
+        let ready = self.question(question, options.range)?;
+        let (found, total) = self.candidates(&ready, options)?;
+        let ordered = self.ordered(found, options, false)?.into_iter();
+        let dated = |(candidate, _): (Candidate, Option<Place>)| Dated {
+            id: candidate_id(candidate),
+            time: candidate.time(),
+        };
+        Ok(Hits { hits: ordered.map(dated).collect(), total, notes: self.notes(question)? })
+    }
+
+    fn places(&self, ids: &[EventId]) -> Result<Vec<Place>, SearchError> {
+        self.for_each_pack(ids, |scope, events| {
+            if !self.index.once {
+                scope.pack.places()?;
+            }
+            scope.pack.places_of(events)
+        })
     }
 
     fn search_all(

@@ -9,6 +9,7 @@ pub mod error;
 pub mod evidence;
 pub mod facet;
 pub mod first_by_peer;
+pub mod first_hits;
 pub mod indexed;
 pub mod pack_combinations;
 pub mod pack_counts;

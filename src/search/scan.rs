@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use crate::event::audit_event::AuditEvent;
 use crate::event::field::Field;
 use crate::event::place::Flag;
+use crate::event::place::Place;
 use crate::event::place::SourceId;
 use crate::event::time::Timestamp;
 use crate::event::zone::Zone;
@@ -190,6 +191,10 @@ impl Evidence for MemoryEvidence {
     fn fetch(&self, id: EventId) -> Result<StoredEvent, SearchError> {
         let held = self.known(id)?;
         Ok(stored(&held.record, held.place(), held.time))
+    }
+
+    fn places(&self, ids: &[EventId]) -> Result<Vec<Place>, SearchError> {
+        ids.iter().map(|id| Ok(self.known(*id)?.place())).collect()
     }
 
     fn rows(&self, ids: &[EventId], fields: &[Field]) -> Result<Vec<Row>, SearchError> {

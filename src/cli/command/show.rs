@@ -63,7 +63,7 @@ pub fn run(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     }
     let evidence = open_index(&args.index, Zone::UTC)?;
     let hits =
-        evidence.search(&QueryAst::path_equals("auditID", id), &SearchOptions::default())?.hits;
+        evidence.find(&QueryAst::path_equals("auditID", id), &SearchOptions::default())?.hits;
     let ids: Vec<EventId> = hits.iter().map(|hit| hit.id).collect();
     let view = view(true);
     match args.format {
