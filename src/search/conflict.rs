@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 
 use rayon::iter::IntoParallelIterator;
 use rayon::iter::ParallelIterator;
+use rayon::slice::ParallelSlice;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::event::audit_event::AuditEvent;
@@ -39,6 +40,7 @@ use crate::search::evidence::EventId;
 use crate::search::evidence::Evidence;
 use crate::search::pack_eval::PackScope;
 use crate::search::pack_eval::matching;
+use crate::search::pack_eval::split_id;
 use crate::search::pack_numbers::Numbers;
 use crate::search::pack_numbers::numbers;
 use crate::search::pack_values::values;
@@ -211,13 +213,17 @@ impl AskedConflicts {
         if self.known().is_some() || before.saturating_add(ids.len()) > LOOKED_UP {
             return self.all(index, evidence).map(|_| None);
         }
-        let rows = evidence.rows(ids, &[Field::path("auditID")])?;
+        let own = own_ids(index, ids)?;
+        let others: Vec<EventId> =
+            ids.iter().copied().filter(|id| !own.contains_key(&split_id(*id).0)).collect();
+        let rows = evidence.rows(&others, &[Field::path("auditID")])?;
         let mut texts: Vec<String> = rows
             .iter()
             .flatten()
             .flatten()
             .map(|id| fold(id))
             .filter(|id| !id.is_empty())
+            .chain(own.values().flat_map(|own| own.texts.iter().cloned()))
             .collect();
         texts.sort_unstable();
         texts.dedup();
@@ -231,7 +237,8 @@ impl AskedConflicts {
             .into_par_iter()
             .map(|number| {
                 let scope = scope(index, number, index.pack(number)?);
-                let found = with_audit_ids(scope, &looked_for, &question);
+                let found =
+                    with_audit_ids(scope, &looked_for, own.get(&(number as u32)), &question);
                 scope.pack.end_question();
                 found.map_err(|damage| index.damaged(number, &damage).into())
             })
@@ -270,30 +277,81 @@ impl LookedFor<'_> {
     }
 }
 
+/// The auditIDs of some events of a pack, each of which has one, and all its events that have them.
+struct OwnIds {
+    /// Ascending.
+    texts: Vec<String>,
+    /// Ascending.
+    events: Vec<usize>,
+}
+
+/// Reads the auditIDs of events of packs in which all are UUIDs, for a process that asks once.
+fn own_ids(index: &IndexReader, ids: &[EventId]) -> Result<BTreeMap<u32, OwnIds>, SearchError> {
+    let mut asked: Vec<EventId> = ids.to_vec();
+    asked.sort_unstable();
+    asked.dedup();
+    let own = |ids: &[EventId]| {
+        let Some((number, _)) = ids.first().map(|id| split_id(*id)) else { return Ok(None) };
+        let pack = index.pack(number as usize)?;
+        let events: Vec<usize> = ids.iter().map(|id| split_id(*id).1 as usize).collect();
+        let own =
+            own_ids_of(pack, &events).map_err(|damage| index.damaged(number as usize, &damage))?;
+        Ok(own.map(|own| (number, own)))
+    };
+    let packs: Vec<Option<(u32, OwnIds)>> = asked
+        .par_chunk_by(|a, b| split_id(*a).0 == split_id(*b).0)
+        .map(own)
+        .collect::<Result<_, SearchError>>()?;
+    Ok(packs.into_iter().flatten().collect())
+}
+
+fn own_ids_of(pack: &Pack, events: &[usize]) -> Result<Option<OwnIds>, Damage> {
+    let Some(column) = uuid_column(pack)? else { return Ok(None) };
+    let few = pack.few_values(ROOT, column, events)?;
+    let places: Vec<usize> = few.occurrences.iter().map(|(place, _)| *place).collect();
+    if places != (0..events.len()).collect::<Vec<_>>() {
+        return Ok(None);
+    }
+    let numbers: Vec<u32> = few.values.keys().copied().collect();
+    let events = pack.events_of(ROOT, column, &numbers)?;
+    let text = |id: Vec<u8>| String::from_utf8_lossy(&id).into_owned();
+    let mut texts: Vec<String> = few.values.into_values().map(text).collect();
+    texts.sort_unstable();
+    Ok(Some(OwnIds { texts, events }))
+}
+
 /// Returns the events of a pack that have one of some auditIDs, which is what `question` asks;
-/// packs that can hold none of them are not looked into.
+/// packs that can hold none of them are not looked into, nor is one for its own.
 fn with_audit_ids(
     scope: PackScope<'_>,
     looked_for: &[LookedFor<'_>],
+    own: Option<&OwnIds>,
     question: &Question,
 ) -> Result<Vec<EventId>, Damage> {
     let filter = scope.pack.filter()?;
-    let may_hold = |id: &&LookedFor<'_>| id.keys.iter().all(|key| filter.may_hold(*key));
+    let is_own = |text: &String| own.is_some_and(|own| own.texts.binary_search(text).is_ok());
+    let may_hold =
+        |id: &&LookedFor<'_>| !is_own(id.text) && id.keys.iter().all(|key| filter.may_hold(*key));
     let possible: Vec<&String> =
         looked_for.iter().filter(may_hold).map(|looked_for| looked_for.text).collect();
-    if scope.pack.whole()?.is_empty() && possible.is_empty() {
-        return Ok(Vec::new());
+    let mut events = own.map(|own| own.events.clone()).unwrap_or_default();
+    if !possible.is_empty() || !scope.pack.whole()?.is_empty() {
+        events = match with_uuids(scope.pack, &possible)? {
+            Some(others) => {
+                events.extend(others);
+                events.sort_unstable();
+                events.dedup();
+                events
+            }
+            None => matching(scope, question)?.iter().collect(),
+        };
     }
-    let events = match with_uuids(scope.pack, &possible)? {
-        Some(events) => events,
-        None => matching(scope, question)?.iter().collect(),
-    };
     Ok(events.into_iter().map(|event| scope.id(event)).collect())
 }
 
-/// Returns the events of a pack whose auditID is one of `texts`, where all its auditIDs are UUIDs;
-/// for a process that asks once.
-fn with_uuids(pack: &Pack, texts: &[&String]) -> Result<Option<Vec<usize>>, Damage> {
+/// Returns the column of a pack's auditIDs where all of them are UUIDs; for a process that asks
+/// once.
+fn uuid_column(pack: &Pack) -> Result<Option<u32>, Damage> {
     const PATH: &str = "auditID";
     if !pack.expects_one_question() || !pack.whole()?.is_empty() || !pack.has_section(ROOT) {
         return Ok(None);
@@ -303,8 +361,15 @@ fn with_uuids(pack: &Pack, texts: &[&String]) -> Result<Option<Vec<usize>>, Dama
     else {
         return Ok(None);
     };
+    Ok(pack.are_uuids(ROOT, *column)?.then_some(*column))
+}
+
+/// Returns the events of a pack whose auditID is one of `texts`, where all its auditIDs are UUIDs;
+/// for a process that asks once.
+fn with_uuids(pack: &Pack, texts: &[&String]) -> Result<Option<Vec<usize>>, Damage> {
+    let Some(column) = uuid_column(pack)? else { return Ok(None) };
     let wanted = texts.iter().filter_map(|text| parse_uuid(text.as_bytes())).collect();
-    pack.events_of_uuids(ROOT, *column, &wanted)
+    pack.events_of_uuids(ROOT, column, &wanted).map(Some)
 }
 
 /// The auditIDs, stages and servers of events as they are read, counted.

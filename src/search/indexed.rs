@@ -60,11 +60,13 @@ use crate::search::pack_counts::merge_counts;
 use crate::search::pack_counts::read_counts;
 use crate::search::pack_eval::BatchOfPack;
 use crate::search::pack_eval::PackScope;
+use crate::search::pack_eval::event_id;
 use crate::search::pack_eval::inside_of;
 use crate::search::pack_eval::judge;
 use crate::search::pack_eval::matching;
 use crate::search::pack_eval::matching_among;
 use crate::search::pack_eval::matching_shared;
+use crate::search::pack_eval::split_id;
 use crate::search::pack_evidence::OpenPack;
 use crate::search::pack_evidence::PackEvidence;
 use crate::search::pack_evidence::stored;
@@ -176,16 +178,8 @@ pub fn open(dir: &Path) -> Result<Searcher, IndexError> {
     Ok(Searcher::new(IndexReader::open(dir)?))
 }
 
-fn event_id(pack: u32, event: u32) -> EventId {
-    EventId(u64::from(pack) << 32 | u64::from(event))
-}
-
 fn candidate_id(candidate: Candidate) -> EventId {
     event_id(candidate.pack, candidate.event)
-}
-
-fn split_id(id: EventId) -> (u32, u32) {
-    ((id.0 >> 32) as u32, id.0 as u32)
 }
 
 impl Searcher {

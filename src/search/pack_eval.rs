@@ -70,13 +70,23 @@ impl PackScope<'_> {
     pub fn conflicting(&self) -> impl Iterator<Item = usize> + '_ {
         let (first, last) = (self.id(0), self.id(u32::MAX as usize));
         let all = self.conflicts.into_iter().flat_map(move |all| all.range(first..=last));
-        all.map(|id| (id.0 & u64::from(u32::MAX)) as usize)
+        all.map(|id| split_id(*id).1 as usize)
     }
 
     /// Returns the id of an event of this pack.
     pub fn id(&self, event: usize) -> EventId {
-        EventId(u64::from(self.number) << 32 | event as u64)
+        event_id(self.number, event as u32)
     }
+}
+
+/// Returns the id of an event of a pack, by their numbers.
+pub fn event_id(pack: u32, event: u32) -> EventId {
+    EventId(u64::from(pack) << 32 | u64::from(event))
+}
+
+/// Returns the numbers of pack and event.
+pub fn split_id(id: EventId) -> (u32, u32) {
+    ((id.0 >> 32) as u32, id.0 as u32)
 }
 
 /// Returns the matching events of a pack, without regard to time where `range` covers it all.

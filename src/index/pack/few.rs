@@ -155,8 +155,22 @@ impl Pack {
         Ok(times)
     }
 
-    /// Returns the events that have one of these UUIDs as a value of a column, ascending; `None`
-    /// where the column holds anything but UUIDs.
+    /// Says whether all values of a column are UUIDs.
+    ///
+    /// # Errors
+    /// On damage.
+    pub fn are_uuids(&self, section: SectionId, column: u32) -> Result<bool, Damage> {
+        let directory = self.directory(section)?;
+        let row = directory.rows.get(column as usize).ok_or(Short)?;
+        if row.meta.kind != DictKind::Uuid {
+            return Ok(false);
+        }
+        // What stands before each of them.
+        let frame = self.frame_bytes(row.dict.0)?;
+        Ok(Cursor::new(row.dict_bytes(&frame)?).get_bytes()?.is_empty())
+    }
+
+    /// Returns the events that have one of these UUIDs as a value of a column of UUIDs, ascending.
     ///
     /// # Errors
     /// On damage.
@@ -165,17 +179,12 @@ impl Pack {
         section: SectionId,
         column: u32,
         wanted: &HashSet<[u8; 16]>,
-    ) -> Result<Option<Vec<usize>>, Damage> {
+    ) -> Result<Vec<usize>, Damage> {
         let directory = self.directory(section)?;
         let row = directory.rows.get(column as usize).ok_or(Short)?;
-        if row.meta.kind != DictKind::Uuid {
-            return Ok(None);
-        }
         let frame = self.frame_bytes(row.dict.0)?;
         let mut cursor = Cursor::new(row.dict_bytes(&frame)?);
-        if !cursor.get_bytes()?.is_empty() {
-            return Ok(None);
-        }
+        cursor.get_bytes()?;
         // Most UUIDs are seen not to be wanted by their first bytes.
         let start = |id: &[u8; 16]| {
             let start = usize::from(u16::from_le_bytes([id[0], id[1]]));
@@ -196,7 +205,7 @@ impl Pack {
         };
         let ids: Vec<u32> =
             (0..).zip(ids).filter(|(_, id)| is_wanted(id)).map(|(number, _)| number).collect();
-        self.events_of(section, column, &ids).map(Some)
+        self.events_of(section, column, &ids)
     }
 
     /// Returns the events that have one of these values (by number, ascending) in a column,
