@@ -33,9 +33,11 @@ use crate::index::pack::wire::put;
 use crate::index::pack::wire::put_bytes;
 use crate::index::pack::wire::put_signed;
 
-/// A frame of columns that are often asked for is closed at this size, so that reading one of
-/// them decompresses little else.
+/// A frame of small columns that are often asked for is closed at this size, so that reading one
+/// of them decompresses little else.
 const HOT_FRAME: usize = 4 << 10;
+/// A column of so many bytes that is often asked for has a frame of its own.
+const LARGE_COLUMN: usize = 1 << 10;
 /// A frame of columns of bodies.
 const COLD_DICT_FRAME: usize = 128 << 10;
 /// See [`COLD_DICT_FRAME`].
@@ -71,6 +73,26 @@ struct Shared {
 enum Slot {
     Dict,
     Ids,
+}
+
+impl Slot {
+    fn of(self, row: &mut ColumnRow) -> &mut (u32, u32) {
+        match self {
+            Slot::Dict => &mut row.dict,
+            Slot::Ids => &mut row.ids,
+        }
+    }
+}
+
+impl Shared {
+    /// Appends what a column has for a slot.
+    fn put(&mut self, own: &[u8], at: usize, rows: &mut [Option<ColumnRow>], slot: Slot) {
+        if let Some(Some(row)) = rows.get_mut(at) {
+            slot.of(row).1 = self.bytes.len() as u32;
+        }
+        self.bytes.extend_from_slice(own);
+        self.rows.push(at);
+    }
 }
 
 impl PackBuilder {
@@ -224,6 +246,7 @@ impl PackBuilder {
         order.sort_by(|a, b| key(a).cmp(&key(b)));
         let mut rows: Vec<Option<ColumnRow>> = vec![None; self.columns.len()];
         let (mut dicts, mut ids) = (Shared::default(), Shared::default());
+        let (mut dict, mut numbers) = (Vec::new(), Vec::new());
         for at in order {
             let Some(column) = self.columns.get(at) else { continue };
             let cold = is_cold(column.section);
@@ -233,35 +256,38 @@ impl PackBuilder {
                 close(&mut ids, frames, &mut rows, Slot::Ids)?;
                 (dicts.cold, ids.cold) = (true, true);
             }
-            let dict_offset = dicts.bytes.len();
+            dict.clear();
             let values: Vec<&[u8]> =
                 column.entries.iter().map(|entry| self.value(*entry)).collect();
-            let kind = write_dict(values.iter().copied(), &mut dicts.bytes);
-            let ids_offset = ids.bytes.len();
-            write_ids(&column.ids, column.entries.len(), &mut ids.bytes);
+            let kind = write_dict(values.iter().copied(), &mut dict);
+            numbers.clear();
+            write_ids(&column.ids, column.entries.len(), &mut numbers);
             let meta = ColumnMeta {
                 kind,
                 n_entries: column.entries.len() as u32,
                 n_values: column.ids.len() as u32,
-                dict_len: (dicts.bytes.len() - dict_offset) as u32,
-                ids_len: (ids.bytes.len() - ids_offset) as u32,
+                dict_len: dict.len() as u32,
+                ids_len: numbers.len() as u32,
             };
-            if let Some(row) = rows.get_mut(at) {
-                *row = Some(ColumnRow {
-                    path: column.path.clone(),
-                    kind: column.kind,
-                    meta,
-                    dict: (0, dict_offset as u32),
-                    ids: (0, ids_offset as u32),
-                });
+            let path = column.path.clone();
+            let row = ColumnRow { path, kind: column.kind, meta, dict: (0, 0), ids: (0, 0) };
+            if let Some(slot) = rows.get_mut(at) {
+                *slot = Some(row);
             }
-            dicts.rows.push(at);
-            ids.rows.push(at);
-            if dicts.bytes.len() >= if cold { COLD_DICT_FRAME } else { HOT_FRAME } {
-                close(&mut dicts, frames, &mut rows, Slot::Dict)?;
-            }
-            if ids.bytes.len() >= if cold { COLD_IDS_FRAME } else { HOT_FRAME } {
-                close(&mut ids, frames, &mut rows, Slot::Ids)?;
+            for (shared, own, slot, full) in [
+                (&mut dicts, &dict, Slot::Dict, COLD_DICT_FRAME),
+                (&mut ids, &numbers, Slot::Ids, COLD_IDS_FRAME),
+            ] {
+                if !cold && own.len() >= LARGE_COLUMN {
+                    let mut alone = Shared::default();
+                    alone.put(own, at, &mut rows, slot);
+                    close(&mut alone, frames, &mut rows, slot)?;
+                    continue;
+                }
+                shared.put(own, at, &mut rows, slot);
+                if shared.bytes.len() >= if cold { full } else { HOT_FRAME } {
+                    close(shared, frames, &mut rows, slot)?;
+                }
             }
         }
         close(&mut dicts, frames, &mut rows, Slot::Dict)?;
@@ -380,10 +406,7 @@ fn close(
     };
     for at in shared.rows.drain(..) {
         if let Some(Some(row)) = rows.get_mut(at) {
-            match slot {
-                Slot::Dict => row.dict.0 = frame,
-                Slot::Ids => row.ids.0 = frame,
-            }
+            slot.of(row).0 = frame;
         }
     }
     shared.bytes.clear();
