@@ -21,7 +21,7 @@ use crate::source::Before;
 use crate::source::PlainBefore;
 
 /// Version of everything in the directory.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Name of the manifest in the directory.
 pub const MANIFEST: &str = "manifest.json";
 
@@ -508,7 +508,8 @@ mod tests {
         std::fs::write(&path, text.replace("\"size\":7", "\"size\":8")).unwrap();
         let error = Manifest::load(dir.path()).unwrap_err().to_string();
         assert!(error.contains("checksum"), "{error}");
-        std::fs::write(&path, text.replace("\"format\":1", "\"format\":9")).unwrap();
+        std::fs::write(&path, text.replace(&format!("\"format\":{FORMAT}"), "\"format\":9"))
+            .unwrap();
         let error = Manifest::load(dir.path()).unwrap_err().to_string();
         assert!(error.contains("format 9"), "{error}");
         std::fs::remove_file(&path).unwrap();

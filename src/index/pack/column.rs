@@ -6,8 +6,6 @@ use chrono::DateTime;
 use chrono::SecondsFormat;
 
 use crate::event::time::parse_micros_utc;
-use crate::index::pack::numbers::Numbers;
-use crate::index::pack::numbers::packed;
 use crate::index::pack::wire::Cursor;
 use crate::index::pack::wire::Short;
 use crate::index::pack::wire::put;
@@ -319,98 +317,6 @@ pub fn dict_text<'b>(meta: &ColumnMeta, bytes: &'b [u8]) -> Option<&'b [u8]> {
     bytes.get(end + 1..)
 }
 
-/// Appends the numbers of the occurrences: 0 for "a value not seen before, the next of the
-/// dictionary", else the number of the value plus one.  Nothing is written where there is only
-/// one value, or where every occurrence is a new one.
-pub fn write_ids(ids: &[u32], n_entries: usize, out: &mut Vec<u8>) {
-    if n_entries <= 1 || n_entries == ids.len() {
-        return;
-    }
-    let mut fresh = 0_u32;
-    let mut code = |id: u32| {
-        if id == fresh {
-            fresh += 1;
-            0
-        } else {
-            id + 1
-        }
-    };
-    let width = width_of(n_entries);
-    if width == 1 {
-        out.extend(ids.iter().map(|id| code(*id) as u8));
-        return;
-    }
-    // Byte planes: the high bytes repeat, the low ones do not.
-    let start = out.len();
-    out.resize(start + ids.len() * width, 0);
-    for (at, id) in ids.iter().enumerate() {
-        let bytes = code(*id).to_le_bytes();
-        for (plane, byte) in bytes.iter().take(width).enumerate() {
-            if let Some(slot) = out.get_mut(start + plane * ids.len() + at) {
-                *slot = *byte;
-            }
-        }
-    }
-}
-
-pub(super) fn width_of(n_entries: usize) -> usize {
-    if n_entries < 0x100 {
-        1
-    } else if n_entries < 0x1_0000 {
-        2
-    } else {
-        4
-    }
-}
-
-/// Reads the numbers of the occurrences back.
-///
-/// # Errors
-/// When the bytes are not what [`write_ids`] wrote.
-pub fn read_ids(meta: &ColumnMeta, bytes: &[u8]) -> Result<Numbers, Short> {
-    let (n, n_entries) = (meta.n_values as usize, meta.n_entries as usize);
-    if n_entries <= 1 {
-        return Ok(Numbers::Zeros(n));
-    }
-    if n_entries == n {
-        return Ok(Numbers::Rising(n));
-    }
-    let width = width_of(n_entries);
-    if bytes.len() != n * width {
-        return Err(Short);
-    }
-    let mut fresh = 0_u32;
-    let mut decode = |code: u32| {
-        if code == 0 {
-            fresh += 1;
-            fresh - 1
-        } else {
-            code - 1
-        }
-    };
-    let mut largest = 0_u32;
-    let mut checked = |code: u32| {
-        let id = decode(code);
-        largest = largest.max(id);
-        id
-    };
-    let most = n_entries as u32 - 1;
-    let ids = match width {
-        1 => packed(bytes.iter().map(|byte| checked(u32::from(*byte))), most),
-        2 => {
-            let (low, high) = bytes.split_at(n);
-            let codes = low.iter().zip(high).map(|(low, high)| u16::from_le_bytes([*low, *high]));
-            packed(codes.map(|code| checked(u32::from(code))), most)
-        }
-        _ => {
-            let plane = |k: usize, at: usize| bytes.get(k * n + at).copied().unwrap_or_default();
-            let code = |at| [plane(0, at), plane(1, at), plane(2, at), plane(3, at)];
-            packed((0..n).map(|at| checked(u32::from_le_bytes(code(at)))), most)
-        }
-    };
-    if largest <= most { Ok(ids) } else { Err(Short) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -446,27 +352,5 @@ mod tests {
         assert_eq!(round(&["2025-12-09T12:57:08.837027Z"]), DictKind::Time);
         assert_eq!(round(&["2025-12-09T12:57:08.837027Z", "2025-12-09T12:57:08Z"]), DictKind::Text);
         assert_eq!(round(&["", "a", "é\\n"]), DictKind::Text);
-    }
-
-    #[test]
-    fn numbers_of_every_width_come_back() {
-        for n_entries in [1_u32, 2, 254, 255, 256, 300, 65_534, 65_536, 70_000] {
-            let mut ids: Vec<u32> = (0..n_entries).collect();
-            ids.extend((0..n_entries).rev().step_by(3));
-            let mut out = Vec::new();
-            write_ids(&ids, n_entries as usize, &mut out);
-            let meta = ColumnMeta {
-                kind: DictKind::Text,
-                n_entries,
-                n_values: ids.len() as u32,
-                dict_len: 0,
-                ids_len: out.len() as u32,
-            };
-            assert_eq!(
-                read_ids(&meta, &out).unwrap().iter().collect::<Vec<_>>(),
-                ids,
-                "{n_entries}"
-            );
-        }
     }
 }

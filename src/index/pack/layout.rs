@@ -14,7 +14,7 @@ use crate::index::pack::wire::put_bytes;
 use crate::index::pack::wire::put_signed;
 
 /// Last bytes of every pack.
-pub const MAGIC: &[u8; 8] = b"AHPACK01";
+pub const MAGIC: &[u8; 8] = b"AHPACK02";
 /// Length of the trailer in bytes: offset, stored, plain, sum, magic.
 pub const TRAILER_LEN: usize = 8 + 4 + 4 + 8 + 8;
 

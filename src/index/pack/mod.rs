@@ -3,7 +3,7 @@
 //! In come events, out comes one run of bytes that answers questions about them and gives every
 //! one back byte for byte.  An event is cut into parts ([`section`]); each part is a skeleton with
 //! its values taken out ([`shape`]); the values of one path in all events of the pack are a column
-//! ([`column`]).  Filters ([`filter`]) say which words a pack can hold and in which
+//! ([`column`], [`ids`]).  Filters ([`filter`]) say which words a pack can hold and in which
 //! columns.  Nothing here knows of other packs, of files, or of the whole question.
 
 pub mod build;
@@ -15,6 +15,7 @@ pub mod filter;
 mod filter_keys;
 pub mod finish;
 mod frames;
+mod ids;
 pub mod layout;
 pub mod left_out;
 mod made;
