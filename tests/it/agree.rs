@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use audithound::event::field::Field;
+use audithound::event::place::Place;
 use audithound::event::place::SourceId;
 use audithound::event::time::TimeRange;
 use audithound::event::time::Timestamp;
@@ -23,6 +24,7 @@ use audithound::query::ast::QueryAst;
 use audithound::query::parse::ParseOptions;
 use audithound::query::parse::parse;
 use audithound::query::resolve::resolve;
+use audithound::search::evidence::Dated;
 use audithound::search::evidence::EventId;
 use audithound::search::evidence::Evidence;
 use audithound::search::evidence::Hit;
@@ -107,6 +109,7 @@ fn check_ast(text: &str, question: &QueryAst, index: &Searcher, plain: &MemoryEv
             "question {text} in order {order:?}"
         );
         assert_eq!(ours.notes, theirs.notes, "notes of {text}");
+        check_found(index, question, &options, &ours.hits);
         let some = SearchOptions { limit: 7, count_all: false, order, ..options };
         let few = index.search(question, &some).unwrap();
         let cut = theirs.hits.len().min(7);
@@ -115,8 +118,19 @@ fn check_ast(text: &str, question: &QueryAst, index: &Searcher, plain: &MemoryEv
             places(plain, &theirs.hits[..cut]),
             "question {text} with a limit"
         );
+        check_found(index, question, &some, &few.hits);
     }
     index.count(question, TimeRange::ALL).unwrap()
+}
+
+/// Who asks for no places gets the same events in the same order, and their places afterwards.
+fn check_found(index: &Searcher, question: &QueryAst, options: &SearchOptions, hits: &[Hit]) {
+    let found = index.find(question, options).unwrap().hits;
+    let expected: Vec<Dated> = hits.iter().copied().map(Dated::from).collect();
+    assert_eq!(found, expected, "{question:?} {options:?}");
+    let ids: Vec<EventId> = found.iter().map(|hit| hit.id).collect();
+    let places: Vec<Place> = hits.iter().map(|hit| hit.place).collect();
+    assert_eq!(index.places(&ids).unwrap(), places);
 }
 
 /// Questions answered as one batch are answered as each alone.
@@ -440,6 +454,62 @@ fn compare_few(index: &Searcher, plain: &MemoryEvidence) {
         assert_eq!(rows, plain.rows(&ids(theirs), &fields).unwrap(), "{:?}", ours[0].place);
         let conflicting = |e: &dyn Evidence, ids| e.conflicting(ids).unwrap();
         assert_eq!(conflicting(index, &ids(ours)), conflicting(plain, &ids(theirs)));
+    }
+}
+
+/// Events with UUIDs as auditIDs, of which some stand twice, within a pack and in two.
+#[test]
+fn conflicts_among_uuids_agree() {
+    let dir = tempfile::tempdir().unwrap();
+    for (case, odd) in ["", "list", "capitals"].into_iter().enumerate() {
+        let mut rng = Rng::new(case as u64);
+        let ids: Vec<String> = (0..250).map(|_| rng.uuid()).collect();
+        let mut event = |number: usize| {
+            let (id, other) = (rng.pick(&ids).clone(), rng.pick(&ids));
+            let id = match (odd, number % 50) {
+                ("list", 49) => format!("[\"{id}\",\"{other}\"]"),
+                ("capitals", 49) => format!("\"{}\"", id.to_uppercase()),
+                _ => format!("\"{id}\""),
+            };
+            let stage = rng.pick(&["RequestReceived", "ResponseComplete"]);
+            // Few different times, so that places decide on the order of most.
+            let second = rng.below(60);
+            format!(
+                "{{\"auditID\":{id},\"stage\":\"{stage}\",\"verb\":\"get\",\"number\":{number},\
+                 \"requestReceivedTimestamp\":\"2026-03-02T00:00:{second:02}.000000Z\"}}\n"
+            )
+        };
+        let path = dir.path().join(format!("{case}.log"));
+        let mut text = String::new();
+        for half in 0..2 {
+            // What a file grows by is in packs of its own.
+            (half * 200..half * 200 + 200).for_each(|number| text.push_str(&event(number)));
+            std::fs::write(&path, &text).unwrap();
+            let own = BuildOptions {
+                threads: 1,
+                ..BuildOptions::new(vec![path.clone()], dir.path().join(format!("index-{case}")))
+            };
+            build(&own, &Quiet).unwrap();
+        }
+        let plain = oracle(&path.display().to_string(), text.as_bytes());
+        let alone = || open(&dir.path().join(format!("index-{case}"))).unwrap().for_one_question();
+        assert_eq!(alone().index.manifest.packs.len(), 2);
+        compare_few(&alone(), &plain);
+        check("verb:get", &alone(), &plain);
+        check("stage:ResponseComplete", &alone(), &plain);
+        let all = SearchOptions::default();
+        let hits = plain.find(&QueryAst::All, &all).unwrap().hits;
+        let theirs: Vec<EventId> = hits.iter().map(|hit| hit.id).collect();
+        let hits = alone().find(&QueryAst::All, &all).unwrap().hits;
+        let ours: Vec<EventId> = hits.iter().map(|hit| hit.id).collect();
+        let mut conflicting = 0;
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            let n = alone().conflicting(&[*ours]).unwrap();
+            assert_eq!(n, plain.conflicting(&[*theirs]).unwrap(), "{ours:?}, {odd}");
+            conflicting += n;
+        }
+        assert!((40..360).contains(&conflicting), "{conflicting} conflicts");
+        assert_eq!(alone().conflicting(&ours).unwrap(), conflicting);
     }
 }
 
