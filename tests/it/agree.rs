@@ -513,6 +513,45 @@ fn conflicts_among_uuids_agree() {
     }
 }
 
+/// Of events of one time those come first whose source has the lesser name, whichever was indexed
+/// first, also where places are read for nothing but that.
+#[test]
+fn ties_of_time_are_in_the_order_of_sources() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rng = Rng::new(1);
+    for name in ["b", "c", "a"] {
+        let event = |number: u64| {
+            let second = rng.below(20);
+            format!(
+                "{{\"auditID\":\"{name}{number}\",\"stage\":\"ResponseComplete\",\"verb\":\"get\",\
+                 \"requestReceivedTimestamp\":\"2026-03-02T00:00:{second:02}.000000Z\"}}\n"
+            )
+        };
+        let path = dir.path().join(format!("{name}.log"));
+        std::fs::write(&path, (0..50).map(event).collect::<String>()).unwrap();
+        build(&BuildOptions::new(vec![path], dir.path().join("index")), &Quiet).unwrap();
+    }
+    let question = parse("verb:get", &ParseOptions::default()).unwrap();
+    for (limit, order) in [(0, SortOrder::Oldest), (40, SortOrder::Oldest), (40, SortOrder::Newest)]
+    {
+        let options = SearchOptions { limit, order, count_all: false, ..Default::default() };
+        for index in [
+            open(&dir.path().join("index")).unwrap(),
+            open(&dir.path().join("index")).unwrap().for_one_question(),
+        ] {
+            let hits = index.search(&question, &options).unwrap().hits;
+            check_found(&index, &question, &options, &hits);
+            let placed = places(&index, &hits);
+            let ascending = placed.is_sorted_by(|a, b| match order {
+                SortOrder::Oldest => a < b,
+                SortOrder::Newest => a > b,
+            });
+            assert!(ascending, "{order:?}: {placed:?}");
+            assert_eq!(hits.len(), if limit == 0 { 150 } else { limit });
+        }
+    }
+}
+
 /// What is asked of many at once is what is asked of each.
 fn compare_batches(index: &Searcher, plain: &MemoryEvidence, hits: &[Hit]) {
     let questions: Vec<QueryAst> = ["verb:get", "NOT verb:get", "code:>=400", "*"]
