@@ -513,6 +513,34 @@ fn conflicts_among_uuids_agree() {
     }
 }
 
+/// A key is what it spells, however it is written; skeletons that cannot hold it are passed over.
+#[test]
+fn escaped_keys_are_found_by_a_process_that_asks_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = ["hostPID", "host\\u0050ID", "\\u0068ostPID", "hostpid", "hostIPC"];
+    let line = |number: usize| {
+        let (key, value) = (keys[number % 5], ["true", "false", "null", "{}"][number % 4]);
+        format!(
+            "{{\"auditID\":\"{number}\",\"stage\":\"ResponseComplete\",\"verb\":\"create\",\
+             \"requestObject\":{{\"spec\":{{\"{key}\":{value}}}}},\
+             \"requestReceivedTimestamp\":\"2026-03-02T00:00:00.{number:06}Z\"}}\n"
+        )
+    };
+    let path = dir.path().join("audit.log");
+    let text: String = (0..200).map(line).collect();
+    std::fs::write(&path, &text).unwrap();
+    index_of(dir.path(), std::slice::from_ref(&path), 1);
+    let plain = oracle(&path.display().to_string(), text.as_bytes());
+    for (question, expected) in [
+        ("requestObject.spec.hostPID:true", 30),
+        ("NOT requestObject.spec.hostPID:true", 170),
+        ("requestObject.spec.hostPID:*", 90),
+    ] {
+        let alone = open(&dir.path().join("index-1")).unwrap().for_one_question();
+        assert_eq!(check(question, &alone, &plain), expected, "{question}");
+    }
+}
+
 /// Of events of one time those come first whose source has the lesser name, whichever was indexed
 /// first, also where places are read for nothing but that.
 #[test]
