@@ -78,7 +78,7 @@ impl PackBuilder {
             footer.derived = footer.frames.len() as u32;
             footer.frames.push(writer.write(&mut bytes, &derived, Content::Texts)?);
         }
-        seal(&footer, &mut bytes, writer)?;
+        seal(&footer, &mut bytes)?;
         self.templates = made.templates;
         pack.bytes = bytes;
         Ok(pack)

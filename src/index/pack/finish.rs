@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use crate::event::time::Timestamp;
 use crate::index::pack::build::PackBuilder;
 use crate::index::pack::column::ColumnMeta;
+use crate::index::pack::column::DictKind;
 use crate::index::pack::column::write_dict;
 use crate::index::pack::filter::write_filter;
 use crate::index::pack::filter::write_spots;
@@ -66,6 +67,9 @@ struct Shared {
     bytes: Vec<u8>,
     rows: Vec<usize>,
     cold: bool,
+    /// Whether it is stored as it is: times are what nearly every question reads first, and half
+    /// their bytes stay when they are compressed.
+    plain: bool,
 }
 
 /// Which frame of a column is meant.
@@ -211,15 +215,11 @@ impl PackBuilder {
         (footer.filter_descriptor, footer.filter_fingerprints) = (descriptor, fingerprints);
         footer.frames = std::mem::take(&mut frames.table);
         let mut bytes = frames.out;
-        let mut left_out = MadeFrames::new();
-        match frames.writing {
-            Writing::Stored(writer) => seal(&footer, &mut bytes, writer)?,
-            Writing::Referring(writer, made) => {
-                left_out = made;
-                seal(&footer, &mut bytes, writer)?;
-            }
-            Writing::Again(made) => left_out = made,
-        }
+        seal(&footer, &mut bytes)?;
+        let left_out = match frames.writing {
+            Writing::Stored(_) => MadeFrames::new(),
+            Writing::Referring(_, made) | Writing::Again(made) => made,
+        };
         let known = || self.times.iter().flatten();
         Ok(PackBytes {
             bytes,
@@ -279,7 +279,8 @@ impl PackBuilder {
                 (&mut ids, &numbers, Slot::Ids, COLD_IDS_FRAME),
             ] {
                 if !cold && own.len() >= LARGE_COLUMN {
-                    let mut alone = Shared::default();
+                    let plain = matches!((slot, kind), (Slot::Dict, DictKind::Time));
+                    let mut alone = Shared { plain, ..Shared::default() };
                     alone.put(own, at, &mut rows, slot);
                     close(&mut alone, frames, &mut rows, slot)?;
                     continue;
@@ -399,7 +400,9 @@ fn close(
         Slot::Dict => Content::Texts,
         Slot::Ids => Content::Numbers,
     };
-    let frame = if shared.cold {
+    let frame = if shared.plain {
+        frames.add_plain(&shared.bytes)?
+    } else if shared.cold {
         frames.add_cold(&shared.bytes, content)?
     } else {
         frames.add_of(&shared.bytes, content)?

@@ -54,6 +54,8 @@ use crate::index::pack::wire::Short;
 use crate::index::pack::wire::read_frame;
 use crate::index::pack::wire::unpack;
 
+/// Frames of so many bytes that stand uncompressed are not copied.
+const LARGE_FRAME: u32 = 16 << 10;
 /// So many things are kept with a pack for others.
 const KEPT_MAX: usize = 512;
 /// Of fewer events than one in so many identifiers are read where they stand.
@@ -622,24 +624,32 @@ impl Pack {
         )
     }
 
-    /// Returns a frame where it stands if it is not compressed, else as [`Self::shared_frame`].
+    /// Returns a frame where it stands if it is not compressed, and not so small that reading it is
+    /// less than mapping it, else as [`Self::shared_frame`].
     pub(super) fn frame_bytes(&self, number: u32) -> Result<FrameBytes<'_>> {
         let frame = self.footer.frames.get(number as usize).ok_or(Short)?;
-        if frame.stored != frame.plain {
+        if frame.stored != frame.plain || (self.once && frame.stored < LARGE_FRAME) {
             return self.shared_frame(number).map(FrameBytes::Decoded);
         }
+        self.frame_in_place(number, frame).map(FrameBytes::Stored)
+    }
+
+    /// Returns a frame that is not compressed where it stands, after checking its sum once.
+    fn frame_in_place(&self, number: u32, frame: &FrameRef) -> Result<&[u8]> {
         let damage = |what| Damage { offset: frame.offset, what };
+        if frame.stored != frame.plain {
+            return Err(damage("a frame is compressed that is read where it stands"));
+        }
         let start = usize::try_from(frame.offset).unwrap_or(usize::MAX);
         let bytes = self.bytes().get(start..start.saturating_add(frame.stored as usize));
         let bytes = bytes.ok_or_else(|| damage("the file ends inside a frame"))?;
-        if self.lock().sums_checked.contains(&number) {
-            return Ok(FrameBytes::Stored(bytes));
+        if !self.lock().sums_checked.contains(&number) {
+            if xxhash_rust::xxh3::xxh3_64(bytes) != frame.sum {
+                return Err(damage("checksum mismatch"));
+            }
+            self.lock().sums_checked.insert(number);
         }
-        if xxhash_rust::xxh3::xxh3_64(bytes) != frame.sum {
-            return Err(damage("checksum mismatch"));
-        }
-        self.lock().sums_checked.insert(number);
-        Ok(FrameBytes::Stored(bytes))
+        Ok(bytes)
     }
 
     /// Returns the filter, after checking its sum once.
@@ -689,10 +699,9 @@ impl Pack {
         if self.footer.spots == NO_FRAME {
             return Ok(None);
         }
-        let FrameBytes::Stored(bytes) = self.frame_bytes(self.footer.spots)? else {
-            return Err(Damage { offset: 0, what: "what says where words stand is compressed" });
-        };
-        Ok(Some(WordSpots::new(bytes)?))
+        let number = self.footer.spots;
+        let frame = self.footer.frames.get(number as usize).ok_or(Short)?;
+        Ok(Some(WordSpots::new(self.frame_in_place(number, frame)?)?))
     }
 
     /// Returns, for each event, the number plus one of its template in `section`; 0 for absent.

@@ -258,6 +258,10 @@ impl Deref for FrameBytes<'_> {
     }
 }
 
+/// A frame is compressed where that saves more than one byte in so many: less is not worth the
+/// time of whoever reads it.
+const WORTH: usize = 8;
+
 /// Compresses frames one behind the other; keeps the compressor's memory between packs.
 pub struct FrameWriter {
     texts: zstd::bulk::Compressor<'static>,
@@ -317,7 +321,7 @@ impl FrameWriter {
                 Content::Numbers => &mut self.numbers,
             };
             let packed = compressor.compress(plain)?;
-            if packed.len() < plain.len() {
+            if packed.len() + plain.len() / WORTH < plain.len() {
                 out.extend_from_slice(&packed);
             } else {
                 out.extend_from_slice(plain);
