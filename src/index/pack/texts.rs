@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::index::pack::column::Dict;
+use crate::index::pack::links::Shapes;
 use crate::index::pack::numbers::Numbers;
 use crate::index::pack::section::ENVELOPE;
 use crate::index::pack::section::N_SECTIONS;
@@ -13,9 +14,8 @@ use crate::index::pack::section::ROOT;
 use crate::index::pack::section::SECTIONS;
 use crate::index::pack::section::SectionId;
 use crate::index::pack::shape::Gap;
+use crate::index::pack::stored_event::Texts;
 use crate::index::pack::view::Pack;
-use crate::index::pack::view::Shapes;
-use crate::index::pack::view::Texts;
 use crate::index::pack::wire::Damage;
 use crate::index::pack::wire::Short;
 

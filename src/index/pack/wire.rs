@@ -46,6 +46,12 @@ pub struct Cursor<'b> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Short;
 
+impl From<Short> for Damage {
+    fn from(_: Short) -> Damage {
+        Damage { offset: 0, what: "a frame does not decode" }
+    }
+}
+
 impl<'b> Cursor<'b> {
     /// Starts at the front of `bytes`.
     pub fn new(bytes: &'b [u8]) -> Cursor<'b> {
