@@ -36,7 +36,10 @@ use crate::index::pack::wire::Damage;
 use crate::index::pack::wire::Frame;
 use crate::index::pack::wire::FrameRef;
 use crate::index::pack::wire::read_frame;
+use crate::index::pack::wire::unpack;
 
+/// Footers are shorter as a rule.
+const END: usize = 4 << 10;
 /// So many things are kept with a pack for others.
 const KEPT_MAX: usize = 512;
 /// Where most events have their time.
@@ -93,6 +96,25 @@ impl Bytes {
         match self {
             Bytes::Mapped(map, range) => map.get(range.clone()).unwrap_or_default(),
             Bytes::Made(bytes) => bytes,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Bytes::Mapped(_, range) => range.len(),
+            Bytes::Made(bytes) => bytes.len(),
+        }
+    }
+
+    /// Returns the last [`END`] bytes, or all where there are no more; of a file they are read:
+    /// they are all that most questions want of most packs.
+    fn end(&self) -> std::io::Result<Frame> {
+        let start = self.len().saturating_sub(END);
+        match self {
+            Bytes::Mapped(file, range) => Frame::filled(self.len() - start, |out| {
+                file.read(range.start + start..range.end, out)
+            }),
+            Bytes::Made(bytes) => Ok(Frame::from(bytes.get(start..).unwrap_or_default().to_vec())),
         }
     }
 }
@@ -160,12 +182,8 @@ impl Pack {
 
     fn of_bytes(own: Bytes, made: Option<Made>) -> Result<Pack> {
         let damage = |what| Damage { offset: 0, what };
-        let bytes = own.get();
-        let trailer = bytes
-            .len()
-            .checked_sub(TRAILER_LEN)
-            .and_then(|at| bytes.get(at..))
-            .ok_or_else(|| damage("no trailer"))?;
+        let end = own.end().map_err(|_| damage("the file cannot be read"))?;
+        let trailer: &[u8; TRAILER_LEN] = end.last_chunk().ok_or_else(|| damage("no trailer"))?;
         if !trailer.ends_with(MAGIC) {
             return Err(damage("no magic number at the end of a pack"));
         }
@@ -182,7 +200,14 @@ impl Pack {
             plain: word(12, 4) as u32,
             sum: word(16, 8),
         };
-        let footer = Footer::get(&read_frame(bytes, &frame)?)?;
+        let start = frame.offset.checked_sub((own.len() - end.len()) as u64);
+        let start = start.and_then(|start| usize::try_from(start).ok());
+        let at_hand = start.and_then(|start| end.get(start..)?.get(..frame.stored as usize));
+        let footer = match at_hand {
+            Some(stored) => unpack(stored, &frame)?,
+            None => read_frame(own.get(), &frame)?,
+        };
+        let footer = Footer::get(&footer)?;
         Ok(Pack {
             bytes: own,
             made,

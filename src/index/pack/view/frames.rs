@@ -22,7 +22,7 @@ use crate::index::pack::wire::read_frame;
 use crate::index::pack::wire::unpack;
 
 /// Frames of so many bytes that stand uncompressed are not copied.
-const LARGE_FRAME: u32 = 16 << 10;
+const LARGE_FRAME: u32 = 64 << 10;
 
 impl Pack {
     /// Says whether the pack leaves lines in their sources.
