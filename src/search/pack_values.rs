@@ -141,7 +141,12 @@ fn path_values(pack: &Pack, events: &[usize], path: &str) -> Result<Columnar> {
     let mut from: Vec<u32> = vec![0; events.len()];
     let mut columns = 0;
     for section in sections_of(path) {
-        if !pack.has_section(section) || !any_has(pack, events, section)? {
+        if !pack.has_section(section) {
+            continue;
+        }
+        // Where columns can be asked for few events at little cost, they say it themselves.
+        let asks_columns = pack.are_few(events.len()) && !pack.has_unlinked(section);
+        if !asks_columns && !any_has(pack, events, section)? {
             continue;
         }
         for column in pack.directory(section)?.at(path) {

@@ -108,6 +108,9 @@ impl Pack {
         column: u32,
         positions: Vec<(usize, u32)>,
     ) -> Result<FewValues, Damage> {
+        if positions.is_empty() {
+            return Ok(FewValues::default());
+        }
         let directory = self.directory(section)?;
         let row = directory.rows.get(column as usize).ok_or(Short)?;
         let at: Vec<u32> = positions.iter().map(|(_, position)| *position).collect();

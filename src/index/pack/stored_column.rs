@@ -58,20 +58,16 @@ pub(super) fn few_values<'b>(
             }
         }
         DictKind::Int | DictKind::Time => {
-            let mut wanted = ids.iter().peekable();
-            let mut value = 0_i64;
-            for id in 0..meta.n_entries {
-                if wanted.peek().is_none() {
-                    break;
-                }
-                value = value.wrapping_add(cursor.get_signed()?);
-                if wanted.next_if(|wanted| **wanted == id).is_some() {
-                    let text = match meta.kind {
-                        DictKind::Int => value.to_string(),
-                        _ => format_time(value),
-                    };
-                    values.push(Cow::Owned(text.into_bytes()));
-                }
+            let (mut value, mut here) = (0_i64, 0);
+            for id in ids.iter().map(|id| *id as usize) {
+                let further = (id + 1).saturating_sub(here);
+                value = value.wrapping_add(cursor.sum_signed(further)?);
+                here = id + 1;
+                let text = match meta.kind {
+                    DictKind::Int => value.to_string(),
+                    _ => format_time(value),
+                };
+                values.push(Cow::Owned(text.into_bytes()));
             }
         }
     }

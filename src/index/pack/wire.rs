@@ -63,6 +63,27 @@ impl<'b> Cursor<'b> {
     /// # Errors
     /// At the end of the bytes.
     pub fn get(&mut self) -> Result<u64, Short> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if let Some(word) = rest.first_chunk::<8>() {
+            let word = u64::from_le_bytes(*word);
+            // The first byte whose highest bit is not set is the last of the number.
+            let ends = !word & 0x8080_8080_8080_8080;
+            if ends != 0 {
+                let len = ends.trailing_zeros() / 8 + 1;
+                self.at += len as usize;
+                let own = word & (u64::MAX >> (64 - 8 * len)) & 0x7f7f_7f7f_7f7f_7f7f;
+                // Seven bits of each byte, then of each pair, then of each half, side by side.
+                let pairs = (own & 0x007f_007f_007f_007f) | ((own & 0x7f00_7f00_7f00_7f00) >> 1);
+                let halves =
+                    (pairs & 0x0000_3fff_0000_3fff) | ((pairs & 0x3fff_0000_3fff_0000) >> 2);
+                return Ok((halves & 0x0fff_ffff) | ((halves & 0x0fff_ffff_0000_0000) >> 4));
+            }
+        }
+        self.get_slowly()
+    }
+
+    /// The same byte by byte: near the end, and for numbers of more than eight bytes.
+    fn get_slowly(&mut self) -> Result<u64, Short> {
         let mut value = 0_u64;
         let mut shift = 0;
         loop {
@@ -494,6 +515,27 @@ mod tests {
         assert_eq!(cursor.get_bytes(), Ok(&b"abc"[..]));
         assert!(cursor.is_done());
         assert_eq!(cursor.get(), Err(Short));
+    }
+
+    #[test]
+    fn numbers_of_every_length_come_back_wherever_they_stand() {
+        for bits in 0..64_u32 {
+            for value in
+                [1_u64 << bits, (1 << bits) - 1, u64::MAX >> bits, 0x5a5a_5a5a_5a5a_5a5a >> bits]
+            {
+                let mut out = Vec::new();
+                put(&mut out, value);
+                let len = out.len();
+                for behind in 0..9 {
+                    out.truncate(len);
+                    out.resize(len + behind, 0xff);
+                    let mut cursor = Cursor::new(&out);
+                    assert_eq!((cursor.get(), cursor.at()), (Ok(value), len), "{value:x} {behind}");
+                }
+            }
+        }
+        assert_eq!(Cursor::new(&[0xff; 7]).get(), Err(Short));
+        assert_eq!(Cursor::new(&[0xff; 30]).get(), Err(Short), "more than 64 bits");
     }
 
     #[test]

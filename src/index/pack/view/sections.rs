@@ -140,7 +140,7 @@ impl Pack {
 
     /// Says whether what the skeletons of a section hold shows only when they are taken apart, and
     /// they were not.
-    pub(in crate::index::pack) fn has_unlinked(&self, section: SectionId) -> bool {
+    pub fn has_unlinked(&self, section: SectionId) -> bool {
         self.made.is_none()
             && self.section(section).links == 0
             && !self.lock().shapes.contains_key(&section.0)
