@@ -14,6 +14,8 @@ use crate::index::pack::wire::put;
 
 /// Runs are stored where they take less than one byte in so many.
 const RUNS_SAVE: usize = 8;
+/// So few numbers are looked for one by one.
+const FEW_IDS: usize = 4;
 /// Not for more occurrences than this: few bytes must not ask for any amount of memory.
 const RUNS_MAX: usize = 1 << 24;
 
@@ -241,6 +243,10 @@ pub(super) fn positions_of(
         Stored::Zeros => Ok((0..meta.n_values).collect()),
         Stored::Rising => Ok(ids.to_vec()),
         Stored::Runs(runs) => Ok(positions_in_runs(&runs, ids)),
+        Stored::Planes(bytes, width @ (1 | 2)) if ids.len() <= FEW_IDS => {
+            let (low, high) = bytes.split_at(n);
+            Ok(positions_of_each(low, (width == 2).then_some(high), ids))
+        }
         Stored::Planes(bytes, width) => {
             let mut wanted = vec![false; meta.n_entries as usize];
             for id in ids {
@@ -267,6 +273,23 @@ pub(super) fn positions_of(
             Ok(found)
         }
     }
+}
+
+/// The same for so few numbers that each is looked for alone: a byte is found faster than codes are
+/// put together.
+fn positions_of_each(low: &[u8], high: Option<&[u8]>, ids: &[u32]) -> Vec<u32> {
+    let places_of = |code: u32| {
+        let upper = (code >> 8) as u8;
+        let is_own = move |at: &usize| high.is_none_or(|high| high.get(*at) == Some(&upper));
+        memchr::memchr_iter(code as u8, low).filter(is_own).map(|at| at as u32)
+    };
+    let mut found = Vec::new();
+    for id in ids {
+        found.extend(places_of(0).nth(*id as usize));
+        found.extend(places_of(id + 1));
+    }
+    found.sort_unstable();
+    found
 }
 
 fn positions_in_runs(runs: &[(u32, usize)], ids: &[u32]) -> Vec<u32> {
@@ -367,12 +390,16 @@ mod tests {
             let few: Vec<u32> = some.iter().map(|at| ids[*at as usize]).collect();
             assert_eq!(few_ids(&meta, &out, &some).unwrap(), few, "{n_entries}, few");
             assert_eq!(few_ids(&meta, &out, &[n_values]), Err(Short));
-            let asked = [0, n_entries / 2, n_entries - 1];
-            let all = (0..).zip(&ids).filter(|(_, id)| asked.contains(id));
-            let all: Vec<u32> = all.map(|(position, _)| position).collect();
-            let mut asked = asked.to_vec();
-            asked.dedup();
-            assert_eq!(positions_of(&meta, &out, &asked).unwrap(), all, "{n_entries}, where");
+            for mut asked in [
+                vec![],
+                vec![0, n_entries / 2, n_entries - 1],
+                (0..20).map(|at| at * (n_entries - 1) / 19).collect(),
+            ] {
+                let all = (0..).zip(&ids).filter(|(_, id)| asked.contains(id));
+                let all: Vec<u32> = all.map(|(position, _)| position).collect();
+                asked.dedup();
+                assert_eq!(positions_of(&meta, &out, &asked).unwrap(), all, "{n_entries}, where");
+            }
         }
     }
 }
