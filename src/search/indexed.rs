@@ -531,23 +531,12 @@ impl Searcher {
             .map(|own| {
                 let number = own.first().map_or(0, |candidate| candidate.pack as usize);
                 let events: Vec<u32> = own.iter().map(|candidate| candidate.event).collect();
-                let places = self.places_in(number, &events)?;
+                let places = self.pack(number)?.pack.places_of(&events);
+                let places = places.map_err(|damage| self.damaged(number, &damage))?;
                 Ok(own.iter().copied().zip(places.into_iter().map(Some)).collect())
             })
             .collect::<Result<_, SearchError>>()?;
         Ok(placed.concat())
-    }
-
-    /// Reads where some events (ascending) of a pack stand.
-    fn places_in(&self, number: usize, events: &[u32]) -> Result<Vec<Place>, SearchError> {
-        let pack = self.pack(number)?.pack;
-        let places = if self.index.once {
-            pack.places_of(events)
-        } else {
-            // Kept for the questions to come.
-            pack.places().and_then(|_| pack.places_of(events))
-        };
-        places.map_err(|damage| self.damaged(number, &damage))
     }
 
     /// Groups ids by pack: for each the ascending events and where each stands in `ids`.
@@ -704,12 +693,7 @@ impl Evidence for Searcher {
     }
 
     fn places(&self, ids: &[EventId]) -> Result<Vec<Place>, SearchError> {
-        self.for_each_pack(ids, |scope, events| {
-            if !self.index.once {
-                scope.pack.places()?;
-            }
-            scope.pack.places_of(events)
-        })
+        self.for_each_pack(ids, |scope, events| scope.pack.places_of(events))
     }
 
     fn search_all(

@@ -39,16 +39,18 @@ impl Pack {
         )
     }
 
-    /// Returns where some events (ascending) stand; nothing of the others is kept.
+    /// Returns where some events (ascending) stand; where no second question is expected nothing is
+    /// kept of the others.
     ///
     /// # Errors
     /// On damage.
     pub fn places_of(&self, events: &[u32]) -> Result<Vec<Place>> {
-        if let Some(places) = self.lock().places.clone() {
-            let place = |event: &u32| places.get(*event as usize).ok_or(Short);
-            return Ok(events.iter().map(place).collect::<std::result::Result<_, _>>()?);
+        if self.once && self.lock().places.is_none() {
+            return Ok(places::read_some(&self.frame(self.footer.places)?, self.len(), events)?);
         }
-        Ok(places::read_some(&self.frame(self.footer.places)?, self.len(), events)?)
+        let places = self.places()?;
+        let place = |event: &u32| places.get(*event as usize).ok_or(Short);
+        Ok(events.iter().map(place).collect::<std::result::Result<_, _>>()?)
     }
 
     /// Returns the time of each event in microseconds, [`NO_TIME`] where it has none.
