@@ -541,6 +541,34 @@ fn escaped_keys_are_found_by_a_process_that_asks_once() {
     }
 }
 
+/// A pack with so many large columns that its footer is longer than what is read of every pack.
+#[test]
+fn long_footers_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rng = Rng::new(1);
+    let mut line = |number: usize| {
+        let annotations: Vec<String> =
+            (0..300).map(|key| format!("\"key-{key}\":\"{}{}\"", rng.uuid(), rng.uuid())).collect();
+        format!(
+            "{{\"auditID\":\"{number}\",\"stage\":\"ResponseComplete\",\"verb\":\"get\",\
+             \"annotations\":{{{}}},\
+             \"requestReceivedTimestamp\":\"2026-03-02T00:00:00.{number:06}Z\"}}\n",
+            annotations.join(",")
+        )
+    };
+    let path = dir.path().join("audit.log");
+    let text: String = (0..40).map(&mut line).collect();
+    std::fs::write(&path, &text).unwrap();
+    let index = index_of(dir.path(), std::slice::from_ref(&path), 1);
+    let packs = std::fs::read(dir.path().join("index-1/packs-000001")).unwrap();
+    let trailer = packs.last_chunk::<32>().unwrap();
+    let footer = u32::from_le_bytes(*trailer[8..].first_chunk().unwrap());
+    assert!(footer > 4 << 10, "{footer} bytes");
+    let plain = oracle(&path.display().to_string(), text.as_bytes());
+    assert_eq!(check("verb:get", &index, &plain), 40);
+    assert_eq!(check("auditID:7", &index, &plain), 1);
+}
+
 /// Of events of one time those come first whose source has the lesser name, whichever was indexed
 /// first, also where places are read for nothing but that.
 #[test]
